@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    // Tests start real processes on a two-core machine: two files at a time keep them fast and fair.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    // Test files run in the pinned Node (see package.json, "node"), as do the processes that they start.
+    execArgv: [],
+  },
+});
