@@ -1,0 +1,31 @@
+// `portico nginx`, `portico gunicorn`, `portico uvicorn`, `portico certs`: the programs themselves, under the names people
+// know, with their own command lines. This process becomes the program (same pid), so signals, exit status and terminal
+// are the program's, and scripts that were written for the originals work.
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Command } from './command.ts';
+
+/** Makes the subcommand for a program of ours; `entry` is its path in the repository, without the extension. */
+function room(name: string, entry: string, summary: string): Command {
+  return {
+    name,
+    summary,
+    help: '',
+    run: (argv) => {
+      const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
+      const path = fileURLToPath(new URL(`../../${entry}${extension}`, import.meta.url));
+      if (!existsSync(path)) {
+        process.stderr.write(`portico: ${path} is missing; reinstall portico\n`);
+        return 1;
+      }
+      return process.execve!(process.execPath, [process.execPath, path, ...argv], process.env);
+    },
+  };
+}
+
+export const rooms: readonly Command[] = [
+  room('certs', 'certs/main', 'make or renew the local authority and its certificate'),
+  room('nginx', 'proxy/main', "Nginx's role, with nginx's command line"),
+  room('gunicorn', 'services/gunicorn', "Gunicorn's role, with gunicorn's command line"),
+  room('uvicorn', 'services/uvicorn', "Uvicorn's role, with uvicorn's command line"),
+];
