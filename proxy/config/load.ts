@@ -1,0 +1,102 @@
+// From a file name to the Config that a worker runs on: parse, compile, fill in every level, resolve variables and
+// names, open logs. Everything that is wrong comes out as one ConfigError in nginx's words.
+
+import type { Server } from '../http/virtual-server.ts';
+import { ServerTable } from '../http/virtual-server.ts';
+import type { ListenAddress } from '../listen/address.ts';
+import type { LogFile } from '../log.ts';
+import { lookupHost } from '../resolver-hosts.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { Compiler, Scope } from './compile.ts';
+import { BUILT_IN_VARIABLES, MODULES, PREPARE, VARIABLE_PREFIXES } from './directives.ts';
+import { errorAt } from './error.ts';
+import { parseFile, parseGlobals } from './parser.ts';
+import { type Holder, MAIN } from './rows.ts';
+import { VariableTable } from './variables.ts';
+
+export interface LoadOptions {
+  /** Absolute, with a trailing slash. */
+  readonly prefix: string;
+  /** Absolute path of the configuration file. */
+  readonly confFile: string;
+  /** `-g`. */
+  readonly globals?: string;
+  readonly warn: (message: string) => void;
+}
+
+/** A whole configuration, frozen. */
+export interface Config extends Holder {
+  readonly prefix: string;
+  readonly confFile: string;
+  /** Files it was read from, with their text, in order (for `-T`). */
+  readonly files: ReadonlyMap<string, string>;
+  readonly servers: readonly Server[];
+  readonly listens: readonly ListenAddress[];
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+  readonly logFiles: readonly LogFile[];
+  readonly hasHttp: boolean;
+  /** Values of the http level. */
+  readonly http: Holder;
+  /** Things shared by name: zones, caches. */
+  readonly named: ReadonlyMap<string, unknown>;
+}
+
+/** Reads and completes a configuration; throws ConfigError. Log files are not opened yet. */
+export async function loadConfig(options: LoadOptions): Promise<Config> {
+  const confPrefix = options.confFile.slice(0, options.confFile.lastIndexOf('/') + 1);
+  const variables = new VariableTable(BUILT_IN_VARIABLES, VARIABLE_PREFIXES);
+  const compiler = new Compiler(
+    { prefix: options.prefix, confPrefix, warn: options.warn },
+    MODULES,
+    variables,
+    PREPARE,
+  );
+  const main = new Scope(MAIN, undefined);
+  if (options.globals) compiler.walk(parseGlobals(options.globals), main);
+  const parsed = parseFile(options.confFile, confPrefix);
+  compiler.walk(parsed.directives, main);
+
+  const conf: unknown[] = [];
+  compiler.level('core', main, undefined, conf);
+  const http: { conf: unknown[] } = { conf: [] };
+  if (compiler.httpScope) finishHttp(compiler, compiler.httpScope, http);
+  for (const act of compiler.atEnd) act();
+  if (compiler.hasHttp) variables.resolve();
+  for (const listen of compiler.listens.values()) {
+    listen.table = new ServerTable(listen.defaultServer, listen.servers, (name) =>
+      compiler.warn(`conflicting server name "${name}" on ${listen.text}, ignored`),
+    );
+    listen.variables = variables;
+  }
+  for (const pending of compiler.pendingHosts) {
+    const addresses = await lookupHost(pending.host);
+    if (addresses.length === 0) throw errorAt(pending.place, pending.message);
+    pending.apply(addresses);
+  }
+  return Object.freeze({
+    prefix: options.prefix,
+    confFile: options.confFile,
+    files: parsed.files,
+    conf,
+    http,
+    servers: compiler.servers,
+    listens: [...compiler.listens.values()],
+    upstreams: compiler.upstreams,
+    logFiles: compiler.logFiles,
+    hasHttp: compiler.hasHttp,
+    named: compiler.named,
+  });
+}
+
+function finishHttp(compiler: Compiler, scope: Scope, http: { conf: unknown[] }): void {
+  compiler.level('main', scope, undefined, http.conf);
+  compiler.level('server', scope, undefined, http.conf);
+  compiler.level('location', scope, undefined, http.conf);
+  for (const server of compiler.servers) {
+    const serverScope = compiler.serverScopes.get(server)!;
+    const conf = [...http.conf];
+    compiler.level('server', serverScope, http.conf, conf);
+    server.conf = conf;
+    compiler.finishLocation(server.root, server);
+  }
+}

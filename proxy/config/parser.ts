@@ -1,0 +1,131 @@
+// Second step: tokens to a tree of directives, with `include` expanded in place. A syntax error becomes the last
+// node of the tree instead of being thrown at once, because nginx acts on directives while it reads: an unknown
+// directive above the syntax error is what it reports.
+import { globSync, readFileSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
+import { ConfigError, errnoText, errorAt } from './error.ts';
+import { type Token, tokenize } from './lexer.ts';
+
+/** One directive: its words, where it stands, and its block when it has one. */
+export interface Directive {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly isQuoted: readonly boolean[];
+  readonly block: Directive[] | undefined;
+  readonly file: string;
+  readonly line: number;
+  /** Set on the node that stands for a syntax error; the walker throws it when it gets there. */
+  readonly fault?: ConfigError;
+}
+
+/** The tree, and the files it came from in the order of their first opening (for `-T`). */
+export interface ParsedConfig {
+  readonly directives: Directive[];
+  readonly files: ReadonlyMap<string, string>;
+}
+
+/** Reads `file` and everything it includes. Relative includes are relative to `confPrefix`. */
+export function parseFile(file: string, confPrefix: string): ParsedConfig {
+  const files = new Map<string, string>();
+  let text: string;
+  try {
+    text = readFileSync(file, 'latin1');
+  } catch (error) {
+    throw new ConfigError(`open() "${file}" failed ${errnoText(error)}`);
+  }
+  files.set(file, text);
+  const directives = new FileParser(text, file, confPrefix, files).parse();
+  return { directives, files };
+}
+
+/** Parses directives given on the command line (`-g`), as nginx names their place: `command line`. */
+export function parseGlobals(text: string): Directive[] {
+  return new FileParser(text, 'command line', '', new Map()).parse();
+}
+
+class FileParser {
+  #tokens: Generator<Token>;
+  #file: string;
+  #confPrefix: string;
+  #files: Map<string, string>;
+
+  constructor(text: string, file: string, confPrefix: string, files: Map<string, string>) {
+    this.#tokens = tokenize(text, file);
+    this.#file = file;
+    this.#confPrefix = confPrefix;
+    this.#files = files;
+  }
+
+  parse(): Directive[] {
+    const out: Directive[] = [];
+    this.#into(out, 0);
+    return out;
+  }
+
+  /** Fills `out` up to the closing brace (or the end of the file at depth 0); false once a fault was recorded. */
+  #into(out: Directive[], depth: number): boolean {
+    const words: Extract<Token, { kind: 'word' }>[] = [];
+    try {
+      for (;;) {
+        const token = this.#tokens.next().value as Token;
+        if (token.kind === 'word') {
+          words.push(token);
+          continue;
+        }
+        const place = { file: this.#file, line: token.line };
+        if (token.kind === 'end') {
+          if (words.length) throw errorAt(place, 'unexpected end of file, expecting ";" or "}"');
+          if (depth > 0) throw errorAt(place, 'unexpected end of file, expecting "}"');
+          return true;
+        }
+        if (token.kind === '}') {
+          if (words.length || depth === 0) throw errorAt(place, 'unexpected "}"');
+          return true;
+        }
+        if (words.length === 0) throw errorAt(place, `unexpected "${token.kind}"`);
+        const name = words[0]!.text;
+        const args = words.slice(1);
+        const node = {
+          name,
+          args: args.map((w) => w.text),
+          isQuoted: args.map((w) => w.isQuoted),
+          file: this.#file,
+          line: token.line,
+        };
+        words.length = 0;
+        if (token.kind === '{') {
+          const block: Directive[] = [];
+          out.push({ ...node, block });
+          if (!this.#into(block, depth + 1)) return false;
+        } else if (name === 'include') {
+          if (node.args.length !== 1) throw errorAt(place, 'invalid number of arguments in "include" directive');
+          if (!this.#include(node.args[0]!, place, out)) return false;
+        } else {
+          out.push({ ...node, block: undefined });
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      out.push({ name: '', args: [], isQuoted: [], block: undefined, file: this.#file, line: 0, fault: error });
+      return false;
+    }
+  }
+
+  #include(pattern: string, place: { file: string; line: number }, out: Directive[]): boolean {
+    const full = isAbsolute(pattern) ? pattern : join(this.#confPrefix, pattern);
+    const names = /[*?[]/.test(full) ? globSync(full).sort() : [full];
+    for (const name of names) {
+      let text: string;
+      try {
+        text = readFileSync(name, 'latin1');
+      } catch (error) {
+        throw errorAt(place, `open() "${name}" failed ${errnoText(error)}`);
+      }
+      this.#files.set(name, text);
+      const before = out.length;
+      new FileParser(text, name, this.#confPrefix, this.#files).#into(out, 0);
+      if (out.length > before && out[out.length - 1]!.fault) return false;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,108 @@
+// Chunked transfer coding (RFC 9112 section 7.1), decoding. Strict as ngx_http_parse_chunked: hex size, an extension is
+// skipped, a line may end in LF alone, trailer fields are read and dropped.
+
+const STATE = {
+  size: 0,
+  extension: 1,
+  sizeLf: 2,
+  data: 3,
+  dataCr: 4,
+  dataLf: 5,
+  trailer: 6,
+  trailerLine: 7,
+  endLf: 8,
+  done: 9,
+} as const;
+
+/** Decodes one chunked body, fed piece by piece. */
+export class ChunkedDecoder {
+  #state: number = STATE.size;
+  #size = 0;
+  #digits = 0;
+
+  get isDone(): boolean {
+    return this.#state === STATE.done;
+  }
+
+  /** A lower bound of the bytes still to come on the wire. */
+  get isAtBoundary(): boolean {
+    return this.#state === STATE.size && this.#digits === 0;
+  }
+
+  /**
+   * Consumes `buf` from `at`, handing body bytes to `emit`; returns the index behind the last consumed byte (the end of
+   * the body, or of the buffer). Returns -1 for a malformed body.
+   */
+  feed(buf: Buffer, at: number, emit: (slice: Buffer) => void): number {
+    let i = at;
+    const end = buf.length;
+    while (i < end && this.#state !== STATE.done) {
+      const c = buf[i]!;
+      switch (this.#state) {
+        case STATE.size: {
+          const digit = c >= 48 && c <= 57 ? c - 48 : (c | 32) >= 97 && (c | 32) <= 102 ? (c | 32) - 87 : -1;
+          if (digit >= 0) {
+            this.#size = this.#size * 16 + digit;
+            if (++this.#digits > 13) return -1;
+          } else if (this.#digits === 0) return -1;
+          else if (c === 13) this.#state = STATE.sizeLf;
+          else if (c === 10) this.#endOfSize();
+          else if (c === 59 || c === 32 || c === 9) this.#state = STATE.extension;
+          else return -1;
+          i++;
+          break;
+        }
+        case STATE.extension:
+          if (c === 13) this.#state = STATE.sizeLf;
+          else if (c === 10) this.#endOfSize();
+          i++;
+          break;
+        case STATE.sizeLf:
+          if (c !== 10) return -1;
+          this.#endOfSize();
+          i++;
+          break;
+        case STATE.data: {
+          const take = Math.min(this.#size, end - i);
+          emit(i === 0 && take === end ? buf : buf.subarray(i, i + take));
+          this.#size -= take;
+          i += take;
+          if (this.#size === 0) this.#state = STATE.dataCr;
+          break;
+        }
+        case STATE.dataCr:
+          if (c === 13) this.#state = STATE.dataLf;
+          else if (c === 10) this.#state = STATE.size;
+          else return -1;
+          this.#digits = 0;
+          i++;
+          break;
+        case STATE.dataLf:
+          if (c !== 10) return -1;
+          this.#state = STATE.size;
+          i++;
+          break;
+        case STATE.trailer:
+          if (c === 13) this.#state = STATE.endLf;
+          else if (c === 10) this.#state = STATE.done;
+          else this.#state = STATE.trailerLine;
+          i++;
+          break;
+        case STATE.trailerLine:
+          if (c === 10) this.#state = STATE.trailer;
+          i++;
+          break;
+        case STATE.endLf:
+          if (c !== 10) return -1;
+          this.#state = STATE.done;
+          i++;
+          break;
+      }
+    }
+    return i;
+  }
+
+  #endOfSize(): void {
+    this.#state = this.#size === 0 ? STATE.trailer : STATE.data;
+  }
+}

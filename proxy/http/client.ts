@@ -1,0 +1,57 @@
+// What is known of a client's connection, whatever protocol it speaks: addresses, number, TLS. The realip module
+// replaces the client's address; PROXY protocol adds its own.
+import type { TLSSocket } from 'node:tls';
+import type { ListenAddress } from '../listen/address.ts';
+
+/** Counters that `$connections_*` and stub_status show; one set a worker. */
+export interface ConnectionCounters {
+  accepted: number;
+  handled: number;
+  requests: number;
+  active: number;
+  reading: number;
+  writing: number;
+  waiting: number;
+}
+
+export const counters: ConnectionCounters = {
+  accepted: 0,
+  handled: 0,
+  requests: 0,
+  active: 0,
+  reading: 0,
+  writing: 0,
+  waiting: 0,
+};
+
+let lastNumber = 0;
+
+export class ClientConnection {
+  readonly number = ++lastNumber;
+  readonly listen: ListenAddress;
+  /** Address as text (`127.0.0.1`, `::1`, `unix:`), and port (0 for unix sockets). */
+  remoteAddress: string;
+  remotePort: number;
+  localAddress: string;
+  localPort: number;
+  tls: TLSSocket | undefined;
+  /** Requests served on this connection, the current one included. */
+  requests = 0;
+  readonly startMs = Date.now();
+  /** Address and port as the PROXY protocol gave them. */
+  proxyProtocol: { address: string; port: number; serverAddress: string; serverPort: number } | undefined;
+  /** The server chosen by SNI, until a request names another. */
+  sniServer: import('./virtual-server.ts').Server | undefined;
+
+  constructor(
+    listen: ListenAddress,
+    remote: { address: string; port: number },
+    local: { address: string; port: number },
+  ) {
+    this.listen = listen;
+    this.remoteAddress = remote.address;
+    this.remotePort = remote.port;
+    this.localAddress = local.address;
+    this.localPort = local.port;
+  }
+}

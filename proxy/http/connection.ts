@@ -1,0 +1,745 @@
+// The client side of HTTP/1.x: one connection, its requests one after another. It reads heads (strictly, within
+// nginx's buffer limits), frames responses, keeps alive, pipelines, lingers, and gives the connection away on an
+// upgrade. Data flow only; what a request means is the Exchange's business. Mirrors ngx_http_request.c.
+import type { Socket } from 'node:net';
+import { coreModule } from '../modules/core-rows.ts';
+import { Deadline } from '../timer.ts';
+import { type ClientConnection, counters } from './client.ts';
+import { CLOSE, HEADER_TOO_LARGE, TO_HTTPS } from './codes.ts';
+import { type Downstream, Exchange, type RawDownstream } from './exchange.ts';
+import { closeExchange } from './finalize.ts';
+import { BadHead, Fields, findHeadEnd, parseFields, parseRequestLine, type RequestLine } from './head.ts';
+import { headText, settleFraming } from './http1-head.ts';
+import { SERVER_REWRITE } from './phases.ts';
+import { applyFields, applyUri, useServer } from './request-checks.ts';
+
+/** Connections of this worker; a graceful stop closes the idle ones. */
+export const openConnections = new Set<Http1Connection>();
+
+/** Whether this worker is stopping gracefully: no more keepalive. */
+export const shutdown = { isExiting: false };
+
+type State = 'idle' | 'head' | 'busy' | 'lingering' | 'raw' | 'closed';
+
+/** Bytes that may wait unread by us while a request is being served. */
+const READ_AHEAD_BYTES = 65_536;
+
+/** Serves HTTP/1.x on an accepted (and, for TLS, secured) socket. `isPlainOnTls`: answer 497 to whatever comes. */
+export function serveHttp1(socket: Socket, client: ClientConnection, isPlainOnTls = false): Http1Connection {
+  return new Http1Connection(socket, client, isPlainOnTls);
+}
+
+export class Http1Connection implements Downstream {
+  readonly socket: Socket;
+  readonly client: ClientConnection;
+  readonly #isPlainOnTls: boolean;
+  readonly #deadline: Deadline;
+  #sendDeadline: Deadline | undefined;
+  #state: State = 'idle';
+  #pending: Buffer | undefined;
+  #isPaused = false;
+  #isClientGone = false;
+  #r: Exchange | undefined;
+  #isReadingBody = false;
+  #isBodyPaused = false;
+  /** Output held back to leave in one write. */
+  #held = '';
+  #isFlushQueued = false;
+  #isDone = false;
+  isBackedUp = false;
+  #lingerUntil = 0;
+  #raw: { onData: (chunk: Buffer) => void; onEnd: () => void } | undefined;
+  #rawDrain: RawDownstream | undefined;
+
+  constructor(socket: Socket, client: ClientConnection, isPlainOnTls: boolean) {
+    this.socket = socket;
+    this.client = client;
+    this.#isPlainOnTls = isPlainOnTls;
+    this.#deadline = new Deadline(() => this.#expired());
+    openConnections.add(this);
+    counters.active++;
+    counters.waiting++;
+    this.#deadline.set(coreModule.server(client.listen.defaultServer).client_header_timeout);
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('end', () => this.#onEnd());
+    socket.on('drain', () => this.#onDrain());
+    socket.on('error', () => this.#onClose());
+    socket.on('close', () => this.#onClose());
+  }
+
+  /** Nothing is being served: it may be closed without loss. */
+  get isIdle(): boolean {
+    return this.#state === 'idle';
+  }
+
+  /** Ends the connection at once. */
+  destroy(): void {
+    this.socket.destroy();
+    this.#onClose();
+  }
+
+  // ---- reading
+
+  #onData(chunk: Buffer): void {
+    switch (this.#state) {
+      case 'raw':
+        this.#raw!.onData(chunk);
+        return;
+      case 'busy':
+        if (this.#isReadingBody && !this.#isBodyPaused && !this.#pending) {
+          this.#feedBody(chunk, 0);
+          return;
+        }
+        this.#keep(chunk);
+        return;
+      case 'lingering':
+        this.#linger();
+        return;
+      case 'closed':
+        return;
+      default:
+        this.#readHead(this.#pending ? Buffer.concat([this.#pending, chunk]) : chunk);
+    }
+  }
+
+  #keep(chunk: Buffer): void {
+    this.#pending = this.#pending ? Buffer.concat([this.#pending, chunk]) : chunk;
+    if (this.#pending.length > READ_AHEAD_BYTES && !this.#isPaused) {
+      this.#isPaused = true;
+      this.socket.pause();
+    }
+  }
+
+  #unpause(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.socket.resume();
+  }
+
+  /** Parses one head out of `buf`, or keeps the bytes for later. */
+  #readHead(buf: Buffer): void {
+    let from = 0;
+    // Empty lines before a request are skipped (RFC 9112 2.2).
+    while (from < buf.length && (buf[from] === 13 || buf[from] === 10)) from++;
+    if (from === buf.length) {
+      this.#pending = undefined;
+      return;
+    }
+    if (this.#state === 'idle') {
+      this.#state = 'head';
+      counters.waiting--;
+      counters.reading++;
+      this.#deadline.set(coreModule.server(this.client.listen.defaultServer).client_header_timeout);
+    }
+    if (this.#isPlainOnTls) {
+      const r = this.#newExchange();
+      r.log('info', 'client sent plain HTTP request to HTTPS port');
+      this.#begin(r, buf.subarray(buf.length));
+      r.finalize(TO_HTTPS);
+      return;
+    }
+    const text = buf.toString('latin1', from);
+    const end = findHeadEnd(text, 0);
+    const lineEnd = text.indexOf('\n');
+    let line: RequestLine;
+    try {
+      if (lineEnd < 0) {
+        this.#checkPartialLine(text, buf);
+        return;
+      }
+      line = parseRequestLine(text, 0, lineEnd > 0 && text.charCodeAt(lineEnd - 1) === 13 ? lineEnd - 1 : lineEnd);
+    } catch (error) {
+      this.#badLine(error, buf);
+      return;
+    }
+    const { large_client_header_buffers: large, client_header_buffer_size: first } = this.#serverConf();
+    if (lineEnd + 1 > Math.max(large.sizeBytes, first)) {
+      this.#refuse(414, 'client sent too long URI', line, buf);
+      return;
+    }
+    if (line.version === 9) {
+      this.#request(line, new Fields(), buf, from + lineEnd + 1, lineEnd + 1);
+      return;
+    }
+    const limitEnd = end < 0 ? text.length : end;
+    if (limitEnd > first && this.#overflowsBuffers(text, limitEnd, first, large)) {
+      this.#refuse(HEADER_TOO_LARGE, 'client sent too large request', line, buf);
+      return;
+    }
+    if (end < 0) {
+      const partial = this.#partialFault(text, lineEnd + 1);
+      if (partial !== undefined) {
+        this.#refuse(400, `client sent invalid header line: "${partial}"`, line, buf);
+        return;
+      }
+      this.#pending = from === 0 ? buf : buf.subarray(from);
+      return;
+    }
+    const fields = new Fields();
+    const conf = this.#serverConf();
+    try {
+      parseFields(
+        text,
+        lineEnd + 1,
+        {
+          hasUnderscores: conf.underscores_in_headers,
+          ignoresInvalid: conf.ignore_invalid_headers,
+          onInvalid: (bad) => this.#logLine(line, `client sent invalid header line: "${bad}"`),
+        },
+        fields,
+      );
+    } catch (error) {
+      if (!(error instanceof BadHead)) throw error;
+      this.#refuse(400, `client sent invalid header line: "${error.line}"`, line, buf);
+      return;
+    }
+    this.#request(line, fields, buf, from + end, end);
+  }
+
+  #serverConf(): ReturnType<typeof coreModule.server> {
+    return coreModule.server(this.client.sniServer ?? this.client.listen.defaultServer);
+  }
+
+  #logLine(line: RequestLine, message: string): void {
+    const r = new Exchange(this.client, this);
+    useServer(r, this.client.listen.defaultServer);
+    r.requestLine = line.line;
+    r.log('info', message);
+  }
+
+  /** A request line that is not whole yet: wrong methods and targets are told at once, too long ones too. */
+  #checkPartialLine(text: string, buf: Buffer): void {
+    const { large_client_header_buffers: large, client_header_buffer_size: first } = this.#serverConf();
+    const method = /^[A-Z_-]*/.exec(text)![0];
+    if (method.length < text.length && (method === '' || text[method.length] !== ' '))
+      throw new BadHead('method', text);
+    if (/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/.test(text)) throw new BadHead('request', text);
+    if (text.length >= Math.max(large.sizeBytes, first)) {
+      const r = this.#newExchange();
+      r.requestLine = text;
+      r.log('info', 'client sent too long URI');
+      this.#begin(r, buf.subarray(buf.length));
+      r.finalize(414);
+      return;
+    }
+    this.#pending = buf;
+  }
+
+  /** The text of a header line that is already known to be bad, though the head is not whole. */
+  #partialFault(text: string, from: number): string | undefined {
+    let at = from;
+    while (at < text.length) {
+      const newline = text.indexOf('\n', at);
+      const stop = newline < 0 ? text.length : newline;
+      const name = /^[^:\r\n]*/.exec(text.slice(at, stop))![0];
+      if (/[\x00-\x20\x7f]/.test(name)) return text.slice(at, stop);
+      if (newline < 0) return undefined;
+      at = newline + 1;
+    }
+    return undefined;
+  }
+
+  /** Whether the head does not fit into nginx's header buffers: the first one, then `number` of the large ones. */
+  #overflowsBuffers(text: string, end: number, first: number, large: { number: number; sizeBytes: number }): boolean {
+    let used = 0;
+    let capacity = first;
+    let buffers = 0;
+    let at = 0;
+    while (at < end) {
+      const newline = text.indexOf('\n', at);
+      const length = (newline < 0 || newline >= end ? end : newline + 1) - at;
+      if (used + length > capacity) {
+        if (length > large.sizeBytes || ++buffers > large.number) return true;
+        capacity = large.sizeBytes;
+        used = 0;
+      }
+      used += length;
+      at += length;
+    }
+    return false;
+  }
+
+  #newExchange(): Exchange {
+    const r = new Exchange(this.client, this);
+    this.client.requests++;
+    counters.requests++;
+    useServer(r, this.client.sniServer ?? this.client.listen.defaultServer);
+    r.headers = new Fields();
+    r.version = 1000;
+    return r;
+  }
+
+  #badLine(error: unknown, buf: Buffer): void {
+    if (!(error instanceof BadHead)) throw error;
+    const r = this.#newExchange();
+    r.requestLine = error.line;
+    const what = error.fault === 'method' ? 'method' : error.fault === 'version' ? 'version' : 'request';
+    r.log('info', `client sent invalid ${what} while reading client request line`);
+    if (error.fault === 'method') r.version = 9;
+    this.#begin(r, buf.subarray(buf.length));
+    r.version = 1000;
+    r.finalize(error.fault === 'version' ? 505 : 400);
+  }
+
+  #refuse(code: number, why: string, line: RequestLine, buf: Buffer): void {
+    const r = this.#newExchange();
+    this.#applyLine(r, line);
+    r.log('info', `${why} while reading client request headers`);
+    this.#begin(r, buf.subarray(buf.length));
+    if (code === 414 || code === HEADER_TOO_LARGE) r.isLingering = true;
+    r.finalize(code);
+  }
+
+  #applyLine(r: Exchange, line: RequestLine): boolean {
+    r.requestLine = line.line;
+    r.method = line.method;
+    r.version = line.version;
+    return applyUri(r, line.path);
+  }
+
+  /** Marks the exchange as the current one; `rest` are the bytes behind its head. */
+  #begin(r: Exchange, rest: Buffer): void {
+    this.#r = r;
+    this.#state = 'busy';
+    this.#isDone = false;
+    this.#isReadingBody = false;
+    this.#isBodyPaused = false;
+    this.#pending = rest.length ? rest : undefined;
+    this.#deadline.clear();
+    counters.reading--;
+    counters.writing++;
+  }
+
+  #request(line: RequestLine, fields: Fields, buf: Buffer, bodyAt: number, headBytes: number): void {
+    const r = this.#newExchange();
+    r.requestLength = headBytes;
+    this.#begin(r, bodyAt === buf.length ? EMPTY : buf.subarray(bodyAt));
+    if (!this.#applyLine(r, line)) {
+      r.log('info', `client sent invalid request while reading client request line`);
+      r.headers = fields;
+      r.finalize(400);
+      return;
+    }
+    const code = line.version === 9 ? this.#ancient(r, fields) : applyFields(r, fields, line.host);
+    if (code) {
+      r.finalize(code);
+      return;
+    }
+    r.phase = SERVER_REWRITE;
+    r.run();
+  }
+
+  #ancient(r: Exchange, fields: Fields): number {
+    r.headers = fields;
+    return 0;
+  }
+
+  // ---- body
+
+  startBody(r: Exchange): void {
+    this.#isReadingBody = true;
+    if (!r.isExpectTested) {
+      r.isExpectTested = true;
+      const expect = r.version >= 1001 ? r.headers.get('expect') : undefined;
+      if (expect !== undefined && expect.toLowerCase() === '100-continue') this.sendContinue();
+    }
+    this.#deadline.set(coreModule.location(r.location).client_body_timeout);
+    this.resumeBody();
+  }
+
+  sendContinue(): void {
+    if (this.#r && !this.#r.isHeadSent) this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+  }
+
+  pauseBody(): void {
+    this.#isBodyPaused = true;
+    this.#deadline.clear();
+  }
+
+  resumeBody(): void {
+    this.#isBodyPaused = false;
+    if (!this.#isReadingBody) return;
+    const rest = this.#pending;
+    this.#pending = undefined;
+    if (rest) this.#feedBody(rest, 0);
+    this.#unpause();
+    if (this.#isClientGone) this.#bodyCut();
+  }
+
+  #feedBody(buf: Buffer, at: number): void {
+    const r = this.#r!;
+    const body = r.body!;
+    const end = body.feed(buf, at);
+    r.requestLength += end - at;
+    if (end < buf.length) this.#keep(buf.subarray(end));
+    if (body.isComplete) {
+      this.#isReadingBody = false;
+      if (this.#state === 'busy' && !this.#isDone) this.#deadline.clear();
+      else if (this.#isDone) this.#tryComplete();
+    } else if (this.#state === 'busy') {
+      const conf = coreModule.location(r.location);
+      this.#deadline.set(this.#isDone ? conf.lingering_timeout : conf.client_body_timeout);
+    }
+  }
+
+  #bodyCut(): void {
+    const body = this.#r?.body;
+    if (!body || body.isComplete || !this.#isReadingBody) return;
+    this.#r!.log('info', 'client prematurely closed connection');
+    this.#r!.isKeepalive = false;
+    body.fail(400);
+  }
+
+  // ---- events of the socket
+
+  #onEnd(): void {
+    this.#isClientGone = true;
+    switch (this.#state) {
+      case 'raw':
+        this.#raw!.onEnd();
+        return;
+      case 'busy':
+        if (this.#isReadingBody) this.#bodyCut();
+        else {
+          const r = this.#r!;
+          if (r.onAbort && !r.isResponseEnded) r.onAbort();
+        }
+        if (this.#isDone) this.#tryComplete();
+        return;
+      case 'closed':
+        return;
+      default:
+        this.#close();
+    }
+  }
+
+  #onClose(): void {
+    if (this.#state === 'closed') return;
+    const state = this.#state;
+    this.#state = 'closed';
+    this.#deadline.close();
+    this.#sendDeadline?.close();
+    openConnections.delete(this);
+    counters.active--;
+    if (state === 'idle') counters.waiting--;
+    else if (state === 'head') counters.reading--;
+    const raw = this.#raw;
+    this.#raw = undefined;
+    raw?.onEnd();
+    const r = this.#r;
+    this.#r = undefined;
+    if (r && state !== 'lingering') {
+      this.isBackedUp = false;
+      if (!r.isFinished) {
+        const abort = r.onAbort;
+        r.onAbort = undefined;
+        abort?.();
+        if (r.body && !r.body.isComplete) r.body.fail(499);
+        if (!r.isFinished) this.#finishExchange(r);
+      }
+    }
+    if (!this.socket.destroyed) this.socket.destroy();
+  }
+
+  #finishExchange(r: Exchange): void {
+    if (r.out.status === 0) r.out.status = r.errStatus || 499;
+    closeExchange(r);
+    counters.writing--;
+  }
+
+  #onDrain(): void {
+    this.isBackedUp = false;
+    this.#sendDeadline?.clear();
+    if (this.#rawDrain) {
+      this.#rawDrain.onDrain?.();
+      return;
+    }
+    this.#r?.onDrain?.();
+    this.#tryComplete();
+  }
+
+  #expired(): void {
+    switch (this.#state) {
+      case 'head': {
+        const r = this.#newExchange();
+        r.out.status = 408;
+        r.log('info', 'client timed out while reading client request headers');
+        closeExchange(r);
+        this.#close();
+        return;
+      }
+      case 'busy':
+        if (this.#isReadingBody && !this.#isDone) {
+          this.#r!.log('info', 'client timed out');
+          this.#r!.isKeepalive = false;
+          this.#r!.body!.fail(408);
+          return;
+        }
+        this.#close();
+        return;
+      default:
+        this.#close();
+    }
+  }
+
+  // ---- writing
+
+  sendHead(r: Exchange): void {
+    settleFraming(r, shutdown.isExiting);
+    if (r.version < 1000) return;
+    const head = headText(r);
+    r.headBytesSent = head.length;
+    r.bytesSent += head.length;
+    this.#held += head;
+    this.#queueFlush();
+  }
+
+  write(chunk: Buffer | string): boolean {
+    const r = this.#r;
+    if (!r || this.#state === 'closed') return true;
+    const { length } = chunk;
+    if (r.isChunkedOut) {
+      const size = `${length.toString(16)}\r\n`;
+      r.bytesSent += size.length + length + 2;
+      this.#held += size;
+      this.#append(chunk, length);
+      this.#held += '\r\n';
+    } else {
+      r.bytesSent += length;
+      this.#append(chunk, length);
+    }
+    if (this.#held !== '') this.#queueFlush();
+    return !this.isBackedUp;
+  }
+
+  #append(chunk: Buffer | string, length: number): void {
+    if (typeof chunk === 'string') this.#held += chunk;
+    else if (length <= 2048) this.#held += chunk.toString('latin1');
+    else {
+      const held = this.#held;
+      if (held === '') {
+        this.#sent(this.socket.write(chunk));
+        return;
+      }
+      this.#held = '';
+      this.socket.cork();
+      this.socket.write(held, 'latin1');
+      this.#sent(this.socket.write(chunk));
+      this.socket.uncork();
+    }
+  }
+
+  #sent(isTaken: boolean): void {
+    if (isTaken || this.isBackedUp) return;
+    this.isBackedUp = true;
+    this.#sendDeadline ??= new Deadline(() => this.#sendExpired());
+    this.#sendDeadline.set(this.#r ? coreModule.location(this.#r.location).send_timeout : 60_000);
+  }
+
+  #sendExpired(): void {
+    const r = this.#r;
+    r?.log('info', 'client timed out while sending response to client');
+    if (r) r.isKeepalive = false;
+    this.destroy();
+  }
+
+  #queueFlush(): void {
+    if (this.#isFlushQueued) return;
+    this.#isFlushQueued = true;
+    process.nextTick(flushLater, this);
+  }
+
+  /** Runs at the end of the tick in which something was held back. */
+  flushQueued(): void {
+    this.#isFlushQueued = false;
+    this.flush();
+  }
+
+  flush(): void {
+    if (this.#held === '' || this.#state === 'closed') return;
+    const held = this.#held;
+    this.#held = '';
+    this.#sent(this.socket.write(held, 'latin1'));
+  }
+
+  end(): void {
+    const r = this.#r;
+    if (!r) return;
+    if (r.isChunkedOut && !r.isHeaderOnly) {
+      let tail = '0\r\n';
+      if (r.out.trailers) for (const [name, value] of r.out.trailers) tail += `${name}: ${value}\r\n`;
+      tail += '\r\n';
+      r.bytesSent += tail.length;
+      this.#held += tail;
+    }
+    this.flush();
+    if (this.#isDone) this.#tryComplete();
+  }
+
+  finished(r: Exchange): void {
+    if (this.#r !== r) {
+      closeExchange(r);
+      return;
+    }
+    this.#isDone = true;
+    this.#tryComplete();
+  }
+
+  /** Goes on once the exchange is over, its response out, and its body read. */
+  #tryComplete(): void {
+    const r = this.#r;
+    if (!r || !this.#isDone || this.#state !== 'busy') return;
+    if (!r.isResponseEnded || this.isBackedUp) return;
+    if (this.#held !== '') this.flush();
+    if (this.socket.writableLength > 0) {
+      if (this.isBackedUp) return;
+      if (!this.socket.writableNeedDrain) this.#sendTail(r);
+      return;
+    }
+    const body = r.body;
+    if (!r.isFinished) {
+      if (body && !body.isComplete && !body.isDiscarded) {
+        if (this.#isReadingBody) {
+          r.isKeepalive = false;
+          r.isLingering = true;
+        } else body.discard();
+      }
+      closeExchange(r);
+      counters.writing--;
+    }
+    if (body && !body.isComplete && r.isKeepalive && !this.#isClientGone) {
+      // The rest of a discarded body is read before the next request, for a while.
+      this.#deadline.set(coreModule.location(r.location).lingering_timeout);
+      return;
+    }
+    this.#next(r);
+  }
+
+  #sendTail(r: Exchange): void {
+    this.socket.write('', () => {
+      if (this.#r === r) this.#tryComplete();
+    });
+  }
+
+  #next(r: Exchange): void {
+    const conf = coreModule.location(r.location);
+    this.#isReadingBody = false;
+    if (r.isKeepalive && !shutdown.isExiting && conf.keepalive_timeout.timeoutMs > 0 && !this.#isClientGone) {
+      this.#r = undefined;
+      this.#state = 'idle';
+      counters.waiting++;
+      this.#deadline.set(conf.keepalive_timeout.timeoutMs);
+      const rest = this.#pending;
+      this.#pending = undefined;
+      if (rest) {
+        // Pipelined: not recursively, or a long pipeline would overflow the stack.
+        this.#pending = rest;
+        setImmediate(nextRequest, this);
+      }
+      this.#unpause();
+      return;
+    }
+    const lingers =
+      conf.lingering_close === 'always' ||
+      (conf.lingering_close === 'on' && (r.isLingering || this.#pending !== undefined));
+    this.#r = undefined;
+    if (lingers && !this.#isClientGone) {
+      this.#state = 'lingering';
+      this.#pending = undefined;
+      this.#lingerUntil = performance.now() + conf.lingering_time;
+      this.#lingerStepMs = conf.lingering_timeout;
+      this.#deadline.set(conf.lingering_timeout);
+      this.socket.end();
+      this.#unpause();
+      return;
+    }
+    this.#close();
+  }
+
+  #lingerStepMs = 0;
+
+  #linger(): void {
+    const left = this.#lingerUntil - performance.now();
+    if (left <= 0) this.#close();
+    else this.#deadline.set(Math.min(left, this.#lingerStepMs));
+  }
+
+  /** Reads the request that came behind the last one. */
+  readPipelined(): void {
+    const rest = this.#pending;
+    if (this.#state !== 'idle' || !rest) return;
+    this.#pending = undefined;
+    this.#readHead(rest);
+  }
+
+  #close(): void {
+    if (this.#state === 'closed') return;
+    this.socket.destroySoon();
+    this.#onCloseSoon();
+  }
+
+  #onCloseSoon(): void {
+    // The socket may still have bytes on their way; the books are closed now.
+    const { socket } = this;
+    if (socket.writableLength === 0) this.#onClose();
+    else {
+      this.#sendDeadline ??= new Deadline(() => this.#sendExpired());
+      this.#sendDeadline.set(60_000);
+    }
+  }
+
+  abort(): void {
+    const r = this.#r;
+    if (this.#state === 'closed') return;
+    this.flush();
+    if (r && !r.isFinished) this.#finishExchange(r);
+    this.#r = undefined;
+    if (this.#state === 'busy') this.#state = 'lingering';
+    this.#close();
+  }
+
+  // ---- upgrade
+
+  takeOver(r: Exchange, onData: (chunk: Buffer) => void, onEnd: () => void): RawDownstream {
+    this.flush();
+    this.#state = 'raw';
+    this.#raw = { onData, onEnd };
+    const raw: RawDownstream = {
+      write: (chunk) => {
+        r.bytesSent += chunk.length;
+        this.#sent(this.socket.write(chunk));
+        return !this.isBackedUp;
+      },
+      end: () => {
+        this.#raw = undefined;
+        if (this.#state !== 'closed') {
+          this.#state = 'busy';
+          r.isResponseEnded = true;
+          r.isKeepalive = false;
+        }
+      },
+      destroy: () => this.destroy(),
+      pause: () => this.socket.pause(),
+      resume: () => this.socket.resume(),
+      onDrain: undefined,
+    };
+    this.#rawDrain = raw;
+    const rest = this.#pending;
+    this.#pending = undefined;
+    this.#unpause();
+    if (rest) process.nextTick(() => this.#raw?.onData(rest));
+    return raw;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+function flushLater(connection: Http1Connection): void {
+  connection.flushQueued();
+}
+
+function nextRequest(connection: Http1Connection): void {
+  connection.readPipelined();
+}
+
+export { CLOSE };

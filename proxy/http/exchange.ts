@@ -1,0 +1,244 @@
+// One request and its response: what handlers, filters and variables work on. It belongs to a Downstream (an HTTP/1.x
+// connection or an HTTP/2 stream), walks the phases (phases.ts), and ends in finalize (finalize.ts). Mirrors
+// ngx_http_request_t; a subrequest has a `parent` and hands its output to it.
+import { NO_VARS } from '../config/variables.ts';
+import type { LogLevel } from '../log.ts';
+import type { UpstreamState } from '../upstream/state.ts';
+import type { ClientConnection } from './client.ts';
+import { type BodyFilter, openFilters } from './filters.ts';
+import { finalizeRequest } from './finalize.ts';
+import type { Fields } from './head.ts';
+import type { ContentHandler, Location } from './location.ts';
+import { logRequest } from './log-context.ts';
+import { runPhases } from './phases.ts';
+import type { RangeParts } from './range-parts.ts';
+import type { RequestBody } from './request-body.ts';
+import { ResponseHead } from './response.ts';
+import { extensionOf } from './uri.ts';
+import type { Server } from './virtual-server.ts';
+
+/** Who the exchange answers to. */
+export interface Downstream {
+  /** Writes the response head; `r.out` is final. */
+  sendHead(r: Exchange): void;
+  /** Writes a piece of the body; false when the client is slow and the producer should wait for `onDrain`. */
+  write(chunk: Buffer | string): boolean;
+  /** The response is complete. */
+  end(): void;
+  /** Pushes out what is held back for a larger write. */
+  flush(): void;
+  /** The exchange is over (logged, all resources given back). */
+  finished(r: Exchange): void;
+  /** Gives up: closes the connection or resets the stream. */
+  abort(): void;
+  /** Body bytes may flow into `r.body` from now on. */
+  startBody(r: Exchange): void;
+  pauseBody(): void;
+  resumeBody(): void;
+  /** `100 Continue`, when the client waits for it. */
+  sendContinue(): void;
+  readonly isBackedUp: boolean;
+  /** Takes the raw connection over (WebSocket); undefined where that cannot be (HTTP/2). */
+  takeOver?(r: Exchange, onData: (chunk: Buffer) => void, onEnd: () => void): RawDownstream;
+}
+
+/** The client's connection after an upgrade. */
+export interface RawDownstream {
+  write(chunk: Buffer): boolean;
+  end(): void;
+  destroy(): void;
+  pause(): void;
+  resume(): void;
+  onDrain: (() => void) | undefined;
+}
+
+export class Exchange {
+  readonly client: ClientConnection;
+  readonly downstream: Downstream;
+  readonly parent: Exchange | undefined;
+  readonly main: Exchange;
+  server!: Server;
+  location!: Location;
+
+  // What was asked.
+  requestLine = '';
+  method = '';
+  /** 9, 1000, 1001 or 2000. */
+  version = 0;
+  /** Path and query as sent. */
+  unparsedUri = '';
+  uri = '';
+  args = '';
+  exten = '';
+  /** Whether `uri` can be sent on as `unparsedUri`. */
+  isUriChanged = false;
+  /** False once a rewrite or redirect made the URI another one. */
+  isUnparsedValid = true;
+  /** False once a rewrite changed the URI, so that it no longer starts with the location's name (`alias`, proxy_pass). */
+  isLocationValid = true;
+  /** `try_files` chose a file under an `alias` in a regex location: the URI is appended to the alias. */
+  addsUriToAlias = false;
+  headers!: Fields;
+  /** Lower-cased host name of the request without port; '' when there is none. */
+  host = '';
+  /** Declared Content-Length, -1: none. */
+  contentLength = -1;
+  isChunked = false;
+  body: RequestBody | undefined;
+
+  // Where it is.
+  phase = 0;
+  isUriRewritten = false;
+  uriChangesLeft = 11;
+  isInternal = false;
+  contentHandler: ContentHandler | undefined;
+  captures: readonly (string | undefined)[] | undefined;
+  vars = NO_VARS;
+  accessCode = 0;
+  isErrorPage = false;
+  errStatus = 0;
+  isHeaderOnly = false;
+  /** Set by a handler that already tested or answered `Expect: 100-continue`. */
+  isExpectTested = false;
+  isKeepalive = false;
+  isLingering = false;
+  /** Modules' own state of this request, by module. */
+  contexts: Map<unknown, unknown> | undefined;
+  /** Called when the exchange is over or given up, in reverse order. */
+  #cleanups: (() => void)[] | undefined;
+
+  // What is answered.
+  out = new ResponseHead();
+  isHeadSent = false;
+  isResponseEnded = false;
+  isChunkedOut = false;
+  /** Bytes sent to the client: all, and of the head. */
+  bytesSent = 0;
+  headBytesSent = 0;
+  requestLength = 0;
+  /** Set by a handler that can send any part of the body (a file): the range filter then only says which parts. */
+  isSeekable = false;
+  /** What the range filter asks such a handler to send. */
+  parts: RangeParts | undefined;
+  /** One range at most (an upstream's response that is not kept whole). */
+  isSingleRange = false;
+  /** If-Modified-Since and its like are not to be tested (a response made for the cache). */
+  ignoresConditions = false;
+  limitRate = -1;
+  limitRateAfter = -1;
+  hasGzipVary = false;
+  #filters: BodyFilter | undefined;
+  /** Called when the client took what was written and more may come. */
+  onDrain: (() => void) | undefined;
+  /** Called when the client has gone away before the answer was complete. */
+  onAbort: (() => void) | undefined;
+  /** A subrequest's end: what its parent does with its status. */
+  onSubrequestDone: ((r: Exchange, code: number) => number) | undefined;
+  /** Attempts at upstream servers, for the `$upstream_*` variables. */
+  upstreamStates: UpstreamState[] | undefined;
+  isFinished = false;
+  readonly startMs: number;
+
+  constructor(client: ClientConnection, downstream: Downstream, parent?: Exchange) {
+    this.client = client;
+    this.downstream = downstream;
+    this.parent = parent;
+    this.main = parent ? parent.main : this;
+    this.startMs = parent ? parent.startMs : Date.now();
+  }
+
+  get isSubrequest(): boolean {
+    return this.parent !== undefined;
+  }
+
+  setUri(uri: string): void {
+    this.uri = uri;
+    this.exten = extensionOf(uri);
+  }
+
+  /** Starts or goes on with the phases. */
+  run(): void {
+    runPhases(this);
+  }
+
+  /** Ends the request with a return code or status (ngx_http_finalize_request). */
+  finalize(code: number): void {
+    finalizeRequest(this, code);
+  }
+
+  context<T>(key: unknown): T | undefined {
+    return this.contexts?.get(key) as T | undefined;
+  }
+
+  setContext(key: unknown, value: unknown): void {
+    this.contexts ??= new Map();
+    this.contexts.set(key, value);
+  }
+
+  onCleanup(act: () => void): void {
+    this.#cleanups ??= [];
+    this.#cleanups.push(act);
+  }
+
+  /** Runs the clean-ups, once. */
+  cleanUp(): void {
+    const all = this.#cleanups;
+    this.#cleanups = undefined;
+    if (all) for (let i = all.length - 1; i >= 0; i--) all[i]!();
+  }
+
+  /** Sends the head through the header filters. A filter may replace the whole response; then false is returned. */
+  sendHeader(): boolean {
+    if (this.isHeadSent) return true;
+    if (this.errStatus) {
+      this.out.status = this.errStatus;
+      this.out.statusText = '';
+    }
+    const filters = openFilters(this);
+    if (filters === false) return false;
+    this.#filters = filters;
+    this.isHeadSent = true;
+    if (!this.parent) this.downstream.sendHead(this);
+    return true;
+  }
+
+  /** Sends a piece of the body. False: wait for `onDrain`. */
+  write(chunk: Buffer | string): boolean {
+    if (this.isHeaderOnly || chunk.length === 0) return true;
+    if (this.#filters) {
+      this.#filters.write(typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk);
+      return !this.main.downstream.isBackedUp;
+    }
+    return this.downstream.write(chunk);
+  }
+
+  /** The body is complete. */
+  end(): void {
+    if (this.isResponseEnded) return;
+    if (this.#filters && !this.isHeaderOnly) this.#filters.end();
+    else this.endOutput();
+  }
+
+  /** Called by the last filter. */
+  endOutput(): void {
+    if (this.isResponseEnded) return;
+    this.isResponseEnded = true;
+    this.downstream.end();
+  }
+
+  flush(): void {
+    if (this.#filters?.flush) this.#filters.flush();
+    this.main.downstream.flush();
+  }
+
+  /** Throws the response made so far away (before its head was sent). */
+  resetResponse(): void {
+    this.out = new ResponseHead();
+    this.#filters = undefined;
+  }
+
+  /** Writes to this location's error_log, with the request's particulars. */
+  log(level: LogLevel, message: string): void {
+    logRequest(this, level, message);
+  }
+}

@@ -1,0 +1,60 @@
+// The find-config phase: choose the location, then check what only it knows (internal, body size, `/dir` redirects).
+import { coreModule } from '../modules/core-rows.ts';
+import type { Exchange } from './exchange.ts';
+import { findLocation } from './location.ts';
+import { escapeUri } from './uri.ts';
+
+/** Chooses `r.location`; false when the request was answered here. */
+export function selectLocation(r: Exchange): boolean {
+  const found = findLocation(r.server.root, r.uri, (location, match) => {
+    r.captures = match;
+    keepNamedCaptures(r, match);
+    r.location = location;
+  });
+  r.location = found.location;
+  const conf = coreModule.location(r.location);
+  if (!r.isInternal && conf.internal) {
+    r.finalize(404);
+    return false;
+  }
+  enterLocation(r);
+  const limit = conf.client_max_body_size;
+  if (!r.parent && limit > 0 && r.contentLength > limit && !r.body?.isDiscarded) {
+    r.log('error', `client intended to send too large body: ${r.contentLength} bytes`);
+    r.isExpectTested = true;
+    r.finalize(413);
+    return false;
+  }
+  if (found.isAutoRedirect) {
+    const path = escapeUri(r.location.name);
+    r.out.setLocation(r.args === '' ? path : `${path}?${r.args}`);
+    r.finalize(301);
+    return false;
+  }
+  return true;
+}
+
+/** What changes with the location: content handler, keepalive. (ngx_http_update_location_config) */
+export function enterLocation(r: Exchange): void {
+  const conf = coreModule.location(r.location);
+  if (r.parent === undefined && r.isKeepalive) {
+    if (conf.keepalive_timeout.timeoutMs === 0) r.isKeepalive = false;
+    else if (r.client.requests >= conf.keepalive_requests) r.isKeepalive = false;
+    else if (Date.now() - r.client.startMs > conf.keepalive_time) r.isKeepalive = false;
+    else if (conf.keepalive_disable.has('msie6') && isOldBrowser(r)) r.isKeepalive = false;
+  }
+  if (r.location.handler) r.contentHandler = r.location.handler;
+}
+
+function isOldBrowser(r: Exchange): boolean {
+  // MSIE before 7 closes the connection after POST responses; nginx turns keepalive off for it.
+  const agent = r.headers.get('user-agent');
+  return agent !== undefined && r.method === 'POST' && /MSIE [4-6]\./.test(agent) && !agent.includes('Opera');
+}
+
+/** Stores named captures as variables. */
+export function keepNamedCaptures(r: Exchange, match: RegExpExecArray): void {
+  if (!match.groups) return;
+  const table = r.client.listen.variables!;
+  for (const [name, value] of Object.entries(match.groups)) table.reference(name).store(r, value ?? null);
+}

@@ -1,0 +1,207 @@
+// The strict parser of HTTP/1.x heads, for both sides of the proxy: request line, status line, header lines.
+// One pass over the head as a byte string (latin1). It accepts what nginx 1.22 accepts (a bare LF ends a line, empty
+// lines before a request are skipped) and refuses what nginx refuses: a control character in the target, a space
+// before the colon, a folded line, a bare CR, NUL. Mirrors ngx_http_parse.c; RFC 9112 sections 2 to 5.
+
+/** Header fields in order of arrival: spelled names, lower-case names and values, by the same index. */
+export class Fields {
+  readonly names: string[] = [];
+  readonly lower: string[] = [];
+  readonly values: string[] = [];
+
+  add(name: string, value: string): void {
+    this.names.push(name);
+    this.lower.push(lowerName(name) ?? name.toLowerCase());
+    this.values.push(value);
+  }
+
+  /** The first value of a lower-case name. */
+  get(lower: string): string | undefined {
+    const at = this.lower.indexOf(lower);
+    return at < 0 ? undefined : this.values[at];
+  }
+
+  /** All values of a lower-case name, joined as nginx's multi-header variables are. */
+  joined(lower: string, separator = ', '): string | undefined {
+    let out: string | undefined;
+    for (let i = 0; i < this.lower.length; i++) {
+      if (this.lower[i] === lower) out = out === undefined ? this.values[i] : out + separator + this.values[i];
+    }
+    return out;
+  }
+
+  has(lower: string): boolean {
+    return this.lower.includes(lower);
+  }
+}
+
+/** A parsed request line. `target` is as sent; `path` is the origin-form part of it. */
+export interface RequestLine {
+  readonly line: string;
+  readonly method: string;
+  readonly target: string;
+  /** Host of an absolute-form target, else undefined. */
+  readonly host: string | undefined;
+  /** Path and query, starting with `/` (or `?`/empty for an absolute form without a path). */
+  readonly path: string;
+  /** 9 for HTTP/0.9, 1000 for 1.0, 1001 for 1.1 and later 1.x. */
+  readonly version: number;
+}
+
+export type HeadFault = 'method' | 'request' | 'version' | 'header';
+
+/** Thrown for what nginx answers with 400 (or 505 for `version`). `line` is what it logs. */
+export class BadHead extends Error {
+  readonly fault: HeadFault;
+  readonly line: string;
+
+  constructor(fault: HeadFault, line = '') {
+    super(fault);
+    this.fault = fault;
+    this.line = line;
+  }
+}
+
+const KNOWN_NAMES = new Map<string, string>();
+const NAME = /^[A-Za-z0-9-]+$/;
+
+/** The lower-case form of a header name of letters, digits and dashes; undefined for other names. */
+export function lowerName(name: string): string | undefined {
+  const known = KNOWN_NAMES.get(name);
+  if (known !== undefined) return known;
+  if (!NAME.test(name)) return undefined;
+  const lower = name.toLowerCase();
+  if (KNOWN_NAMES.size < 2048) KNOWN_NAMES.set(name, lower);
+  return lower;
+}
+
+/** Parses the request line that starts at `from` and ends before `end` (its LF, CR already taken off). */
+export function parseRequestLine(text: string, from: number, end: number): RequestLine {
+  const line = text.slice(from, end);
+  const space = line.indexOf(' ');
+  const method = space < 0 ? line : line.slice(0, space);
+  if (!/^[A-Z_-]+$/.test(method) || space < 0) {
+    throw new BadHead('method', line);
+  }
+  let at = space;
+  while (line.charCodeAt(at) === 32) at++;
+  let close = line.indexOf(' ', at);
+  if (close < 0) close = line.length;
+  const target = line.slice(at, close);
+  if (BAD_TARGET.test(target)) throw new BadHead('request', line);
+
+  let host: string | undefined;
+  let path = target;
+  if (target.charCodeAt(0) !== 47) {
+    const absolute =
+      /^[A-Za-z][A-Za-z0-9+.-]*:\/\/(\[[^\]/?]*\](?::\d*)?|[A-Za-z0-9._~!$&'()*+,;=%-]*(?::\d*)?)(?=[/?]|$)/.exec(
+        target,
+      );
+    if (!absolute || absolute[1] === '') throw new BadHead('request', line);
+    host = absolute[1]!.replace(/:\d*$/, '');
+    path = target.slice(absolute[0].length);
+    if (path.charCodeAt(0) !== 47) path = `/${path}`;
+  }
+
+  let rest = close;
+  while (line.charCodeAt(rest) === 32) rest++;
+  if (rest === line.length) {
+    // HTTP/0.9 knows GET only; nginx takes any method, and so do we.
+    return { line, method, target, host, path, version: 9 };
+  }
+  const version = VERSION.exec(line.slice(rest));
+  if (!version) throw new BadHead('request', line);
+  if (version[1] !== '1') throw new BadHead('version', line);
+  const minor = Number(version[2]);
+  if (minor > 99) throw new BadHead('request', line);
+  return { line, method, target, host, path, version: minor === 0 ? 1000 : 1000 + minor };
+}
+
+const BAD_TARGET = /[\x00-\x20\x7f]/;
+const VERSION = /^HTTP\/([1-9]\d?)\.(\d{1,3}) *$/;
+
+export interface FieldRules {
+  /** Names with `_` are good ones (`underscores_in_headers on`). */
+  readonly hasUnderscores: boolean;
+  /** Names with other odd characters are skipped instead of kept (`ignore_invalid_headers on`). */
+  readonly ignoresInvalid: boolean;
+  /** Called with the line of each skipped header. */
+  readonly onInvalid?: (line: string) => void;
+}
+
+/**
+ * Parses header lines from `from` up to the empty line, whose end must be within `text`.
+ * Returns the index behind the empty line. Throws BadHead('header').
+ */
+export function parseFields(text: string, from: number, rules: FieldRules, into: Fields): number {
+  let at = from;
+  for (;;) {
+    const newline = text.indexOf('\n', at);
+    if (newline < 0) throw new BadHead('header', text.slice(at));
+    let end = newline;
+    if (text.charCodeAt(end - 1) === 13 && end > at) end--;
+    if (end === at) return newline + 1;
+    const colon = text.indexOf(':', at);
+    const nameEnd = colon < 0 || colon > end ? end : colon;
+    const name = text.slice(at, nameEnd);
+    let lower = lowerName(name);
+    if (lower === undefined) {
+      if (name === '' || /[\x00-\x20\x7f]/.test(name)) throw new BadHead('header', text.slice(at, end));
+      if (/^[A-Za-z0-9_-]+$/.test(name) ? rules.hasUnderscores : !rules.ignoresInvalid) {
+        lower = name.toLowerCase();
+      } else {
+        if (BAD_VALUE.test(text.slice(nameEnd, end))) throw new BadHead('header', text.slice(at, end));
+        if (rules.ignoresInvalid) {
+          rules.onInvalid?.(text.slice(at, end));
+          at = newline + 1;
+          continue;
+        }
+        lower = name.toLowerCase();
+      }
+    }
+    let start = nameEnd + 1;
+    let stop = end;
+    while (start < stop && text.charCodeAt(start) === 32) start++;
+    while (stop > start && text.charCodeAt(stop - 1) === 32) stop--;
+    const value = start < stop ? text.slice(start, stop) : '';
+    if (BAD_VALUE.test(value)) throw new BadHead('header', text.slice(at, end));
+    into.names.push(name);
+    into.lower.push(lower);
+    into.values.push(value);
+    at = newline + 1;
+  }
+}
+
+const BAD_VALUE = /[\x00\r]/;
+
+/** A parsed status line: `code`, and `text` as nginx passes it on (`200 OK`). */
+export interface StatusLine {
+  /** 1000 or 1001. */
+  readonly version: number;
+  readonly code: number;
+  readonly text: string;
+}
+
+/** Parses `HTTP/1.1 200 OK`; undefined when it is not a status line (nginx then takes the answer for HTTP/0.9). */
+export function parseStatusLine(line: string): StatusLine | undefined {
+  const match = STATUS.exec(line);
+  if (!match) return undefined;
+  return { version: match[1] === '1' && Number(match[2]) > 0 ? 1001 : 1000, code: Number(match[4]), text: match[3]! };
+}
+
+const STATUS = /^HTTP\/(\d+)\.(\d+) +((\d{3})(?: .*|\.\d.*|))$/;
+
+/**
+ * Where the head that starts at `from` ends: the index behind its empty line, or -1 when more bytes are needed.
+ * A line may end in LF alone.
+ */
+export function findHeadEnd(text: string, from: number): number {
+  let at = text.indexOf('\n', from);
+  while (at >= 0) {
+    const next = text.charCodeAt(at + 1);
+    if (next === 10) return at + 2;
+    if (next === 13 && text.charCodeAt(at + 2) === 10) return at + 3;
+    at = text.indexOf('\n', at + 1);
+  }
+  return -1;
+}

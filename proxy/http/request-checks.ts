@@ -1,0 +1,200 @@
+// What is checked of a request between its head being parsed and its first phase: Host and the server it selects,
+// Content-Length against Transfer-Encoding, methods that are never served, TLS client certificates. Mirrors
+// ngx_http_process_request_headers and ngx_http_process_request. Used for HTTP/1.x and HTTP/2 alike.
+
+import { parseCount } from '../config/values.ts';
+import { coreModule } from '../modules/core-rows.ts';
+import type { Exchange } from './exchange.ts';
+import { keepNamedCaptures } from './find-config.ts';
+import type { Fields } from './head.ts';
+import { RequestBody } from './request-body.ts';
+import { parseUri } from './uri.ts';
+import type { Server } from './virtual-server.ts';
+
+/** Headers that may come once only. */
+const UNIQUE = new Set([
+  'if-modified-since',
+  'if-unmodified-since',
+  'if-match',
+  'if-none-match',
+  'content-length',
+  'content-range',
+  'if-range',
+  'transfer-encoding',
+  'expect',
+  'authorization',
+]);
+
+/** Puts `r` under `server`. */
+export function useServer(r: Exchange, server: Server): void {
+  r.server = server;
+  r.location = server.root;
+}
+
+/** The host without port, dots and upper case; undefined when it is not acceptable. (ngx_http_validate_host) */
+export function validHost(text: string): string | undefined {
+  const plain = PLAIN_HOST.test(text);
+  let end = text.length;
+  if (plain) {
+    const colon = text.indexOf(':');
+    if (colon >= 0) end = colon;
+  } else {
+    if (BAD_HOST.test(text)) return undefined;
+    const literal = text.startsWith('[') ? text.indexOf(']') : -1;
+    const colon = literal >= 0 ? literal + 1 : text.indexOf(':');
+    if (colon >= 0) end = colon;
+  }
+  if (text.charCodeAt(end - 1) === 46) end--;
+  if (end <= 0) return undefined;
+  return text.slice(0, end).toLowerCase();
+}
+
+const PLAIN_HOST = /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:\d*)?$/;
+const BAD_HOST = /[\x00-\x20\x7f/]|\.\./;
+
+/** Selects the virtual server of `host`; 421 for another server than TLS chose with its own client verification. */
+export function selectServer(r: Exchange, host: string): number {
+  const { listen } = r.client;
+  const found = listen.table!.find(host);
+  if (!found) {
+    useServer(r, r.client.sniServer && host === '' ? r.client.sniServer : listen.defaultServer);
+    return 0;
+  }
+  if (found.match) {
+    r.captures = found.match;
+    keepNamedCaptures(r, found.match);
+  }
+  const { server } = found;
+  if (r.client.tls && r.client.sniServer && r.client.sniServer !== server && verifiesClients.of(r.client.sniServer)) {
+    r.log('info', `client attempted to request the server name different from the one that was negotiated`);
+    return 421;
+  }
+  useServer(r, server);
+  return 0;
+}
+
+/** Whether a server verifies client certificates; set by the ssl module. */
+export const verifiesClients: { of: (server: Server) => boolean } = { of: () => false };
+
+/** Certificate checks of a TLS request; 0 or 495/496/497. Set by the ssl module. */
+export const tlsChecks: { of: (r: Exchange) => number } = { of: () => 0 };
+
+/** Normalizes `r.unparsedUri` into uri and args; false for a bad one. */
+export function applyUri(r: Exchange, path: string): boolean {
+  r.unparsedUri = path;
+  const parsed = parseUri(path, coreModule.server(r.server).merge_slashes);
+  if (!parsed) return false;
+  r.setUri(parsed.uri);
+  r.args = parsed.args;
+  r.isUriChanged = parsed.isChanged;
+  return true;
+}
+
+/**
+ * Takes the header fields in: returns 0 or the status that the request ends with. `targetHost` is the host of an
+ * absolute-form target (or `:authority`), which goes before Host.
+ */
+export function applyFields(r: Exchange, fields: Fields, targetHost: string | undefined): number {
+  r.headers = fields;
+  const { lower, values } = fields;
+  let host: string | undefined;
+  let transferEncoding: string | undefined;
+  let contentLength: string | undefined;
+  let connection: 'close' | 'keep-alive' | undefined;
+  for (let i = 0; i < lower.length; i++) {
+    const value = values[i]!;
+    switch (lower[i]) {
+      case 'host': {
+        if (host !== undefined) {
+          r.log('info', `client sent duplicate host header: "Host: ${value}", previous value: "Host: ${host}"`);
+          return 400;
+        }
+        host = value;
+        break;
+      }
+      case 'connection':
+        if (CLOSE_TOKEN.test(value)) connection = 'close';
+        else if (KEEP_ALIVE_TOKEN.test(value)) connection = 'keep-alive';
+        break;
+      case 'content-length':
+        if (contentLength !== undefined) return duplicate(r, fields, i);
+        contentLength = value;
+        break;
+      case 'transfer-encoding':
+        if (transferEncoding !== undefined) return duplicate(r, fields, i);
+        transferEncoding = value;
+        break;
+      default:
+        if (UNIQUE.has(lower[i]!) && lower.indexOf(lower[i]!) !== i) return duplicate(r, fields, i);
+    }
+  }
+  r.isKeepalive = r.version > 1000 ? connection !== 'close' : connection === 'keep-alive';
+
+  if (host !== undefined) {
+    const valid = validHost(host);
+    if (valid === undefined) {
+      r.log('info', 'client sent invalid host header');
+      return 400;
+    }
+    if (targetHost === undefined) r.host = valid;
+  }
+  if (targetHost !== undefined) {
+    const valid = validHost(targetHost);
+    if (valid === undefined) {
+      r.log('info', 'client sent invalid host in request line');
+      return 400;
+    }
+    r.host = valid;
+  }
+  const selected = selectServer(r, r.host);
+  if (selected) return selected;
+  if (r.version > 1000 && r.host === '') {
+    r.log('info', 'client sent HTTP/1.1 request without "Host" header');
+    return 400;
+  }
+
+  if (contentLength !== undefined) {
+    const length = parseCount(contentLength);
+    if (length === undefined) {
+      r.log('info', 'client sent invalid "Content-Length" header');
+      return 400;
+    }
+    r.contentLength = length;
+  }
+  if (transferEncoding !== undefined) {
+    if (r.version < 1001) {
+      r.log('info', 'client sent HTTP/1.0 request with "Transfer-Encoding" header');
+      return 400;
+    }
+    if (transferEncoding.toLowerCase() !== 'chunked') {
+      r.log('info', `client sent unknown "Transfer-Encoding": "${transferEncoding}"`);
+      return 501;
+    }
+    if (contentLength !== undefined) {
+      r.log('info', 'client sent "Content-Length" and "Transfer-Encoding" headers at the same time');
+      return 400;
+    }
+    r.isChunked = true;
+  }
+  if (r.method === 'CONNECT' || r.method === 'TRACE') {
+    r.log('info', `client sent ${r.method} method`);
+    return 405;
+  }
+  if (r.isChunked || r.contentLength > 0) {
+    r.body = new RequestBody(r, r.contentLength, r.isChunked);
+    r.isLingering = true;
+  }
+  return r.client.listen.isSsl ? tlsChecks.of(r) : 0;
+}
+
+const CLOSE_TOKEN = /close/i;
+const KEEP_ALIVE_TOKEN = /keep-alive/i;
+
+function duplicate(r: Exchange, fields: Fields, at: number): number {
+  const first = fields.lower.indexOf(fields.lower[at]!);
+  r.log(
+    'info',
+    `client sent duplicate header line: "${fields.names[at]}: ${fields.values[at]}", previous value: "${fields.names[first]}: ${fields.values[first]}"`,
+  );
+  return 400;
+}

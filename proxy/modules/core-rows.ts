@@ -1,0 +1,255 @@
+// Rows of nginx's http core module that hold a value. What acts when it is read (http, server, location, listen,
+// types, …) stands in modules/core-blocks.ts.
+
+import {
+  count,
+  custom,
+  defineModule,
+  flag,
+  HSL,
+  HSLI,
+  HTTP,
+  LIMIT_EXCEPT,
+  LOCATION,
+  LOCATION_IF,
+  oneOf,
+  SERVER,
+  size,
+  someOf,
+  text,
+  time,
+  unused,
+} from '../config/rows.ts';
+import type { Template } from '../config/template.ts';
+import { parseSizeBytes, parseTimeMs } from '../config/values.ts';
+import type { ErrorLog } from '../log.ts';
+import { parseErrorLog } from './error-log.ts';
+
+/** `root`/`alias` as compiled. */
+export interface RootPath {
+  readonly path: Template;
+  readonly isAlias: boolean;
+}
+
+export interface ErrorPage {
+  readonly status: number;
+  /** -1: keep the status; 0: take the target's (`=`). */
+  readonly overwrite: number;
+  readonly uri: Template;
+}
+
+export interface Keepalive {
+  readonly timeoutMs: number;
+  /** Seconds of the `Keep-Alive` header, 0: none. */
+  readonly headerSeconds: number;
+}
+
+const HS = HTTP | SERVER;
+
+export const coreModule = defineModule('core', {
+  server: {
+    client_header_timeout: time(HS, '60s'),
+    client_header_buffer_size: size(HS, '1k'),
+    large_client_header_buffers: custom(HS, '2', {
+      default: { number: 4, sizeBytes: 8192 },
+      syntax: 'number size',
+      defaultText: '4 8k',
+      set(cf) {
+        const number = Number(cf.args[0]);
+        const sizeBytes = parseSizeBytes(cf.args[1]!);
+        if (!/^\d+$/.test(cf.args[0]!) || number === 0) cf.invalidValue();
+        if (!sizeBytes) return cf.invalidValue();
+        return { number, sizeBytes };
+      },
+    }),
+    ignore_invalid_headers: flag(HS, true),
+    merge_slashes: flag(HS, true),
+    underscores_in_headers: flag(HS, false),
+    connection_pool_size: unused(HS, '1', 'size', '256|512', 'memory is the runtime’s business'),
+    request_pool_size: unused(HS, '1', 'size', '4k', 'memory is the runtime’s business'),
+  },
+  location: {
+    root: custom<RootPath | undefined>(HSLI, '1', {
+      default: undefined,
+      syntax: 'path',
+      defaultText: 'html',
+      isRepeatable: true,
+      set(cf, previous) {
+        if (previous) {
+          if (previous.isAlias === (cf.name === 'alias')) cf.fail(`"${cf.name}" directive is duplicate`);
+          cf.fail(
+            `"${cf.name}" directive is duplicate, "${previous.isAlias ? 'alias' : 'root'}" directive was specified earlier`,
+          );
+        }
+        return rootPath(
+          cf.args[0]!,
+          false,
+          (t) => cf.template(t),
+          (p) => cf.compiler.fullPath(p),
+        );
+      },
+    }),
+    alias: custom<RootPath | undefined>(LOCATION, '1', {
+      default: undefined,
+      syntax: 'path',
+      set(cf) {
+        if (cf.scope.location?.kind === 'named')
+          cf.fail('the "alias" directive cannot be used inside the named location');
+        if (cf.scope.values.has(coreModule.rows.location.root)) {
+          cf.fail('"alias" directive is duplicate, "root" directive was specified earlier');
+        }
+        return rootPath(
+          cf.args[0]!,
+          true,
+          (t) => cf.template(t),
+          (p) => cf.compiler.fullPath(p),
+        );
+      },
+    }),
+    default_type: text(HSL, 'text/plain'),
+    internal: custom<boolean>(LOCATION, 'none', {
+      default: false,
+      syntax: '',
+      set: () => true,
+      merge: (_, own) => own ?? false,
+    }),
+    client_max_body_size: size(HSL, '1m'),
+    client_body_buffer_size: size(HSL, '16k'),
+    client_body_timeout: time(HSL, '60s'),
+    client_body_temp_path: custom(HSL, '1-4', {
+      default: 'client_body_temp',
+      syntax: 'path [level1 [level2 [level3]]]',
+      defaultText: 'client_body_temp',
+      set: (cf) => cf.compiler.fullPath(cf.args[0]!),
+    }),
+    client_body_in_file_only: oneOf(HSL, ['off', 'on', 'clean'], 'off'),
+    client_body_in_single_buffer: flag(HSLI, false),
+    satisfy: oneOf(HSL, ['all', 'any'], 'all'),
+    keepalive_timeout: custom<Keepalive>(HSL, '1-2', {
+      default: { timeoutMs: 75_000, headerSeconds: 0 },
+      syntax: 'timeout [header_timeout]',
+      defaultText: '75s',
+      set(cf) {
+        const timeoutMs = cf.time(cf.args[0]!);
+        const header = cf.args[1] === undefined ? 0 : parseTimeMs(cf.args[1]);
+        if (header === undefined) return cf.invalidValue();
+        return { timeoutMs, headerSeconds: Math.floor(header / 1000) };
+      },
+    }),
+    keepalive_requests: count(HSL, 1000),
+    keepalive_time: time(HSL, '1h'),
+    keepalive_disable: someOf(HSL, ['none', 'msie6', 'safari'], ['msie6']),
+    lingering_close: oneOf(HSL, ['off', 'on', 'always'], 'on'),
+    lingering_time: time(HSL, '30s'),
+    lingering_timeout: time(HSL, '5s'),
+    reset_timedout_connection: flag(HSL, false),
+    send_timeout: time(HSL, '60s'),
+    absolute_redirect: flag(HSL, true),
+    server_name_in_redirect: flag(HSL, false),
+    port_in_redirect: flag(HSL, true),
+    server_tokens: oneOf(HSL, ['on', 'off', 'build'], 'on'),
+    msie_padding: flag(HSL, true),
+    msie_refresh: flag(HSL, false),
+    log_not_found: flag(HSL, true),
+    log_subrequest: flag(HSL, false),
+    recursive_error_pages: flag(HSL, false),
+    chunked_transfer_encoding: flag(HSL, true),
+    etag: flag(HSL, true),
+    if_modified_since: oneOf(HSL, ['off', 'exact', 'before'], 'exact'),
+    max_ranges: count(HSL, Number.MAX_SAFE_INTEGER),
+    tcp_nodelay: flag(HSL, true),
+    tcp_nopush: flag(HSL, false),
+    limit_rate: custom<Template | undefined>(HSLI, '1', {
+      default: undefined,
+      syntax: 'rate',
+      defaultText: '0',
+      set(cf) {
+        const value = cf.template(cf.args[0]!);
+        if (value.constant !== undefined && parseSizeBytes(value.constant) === undefined) cf.invalidValue();
+        return value;
+      },
+    }),
+    limit_rate_after: custom<Template | undefined>(HSLI, '1', {
+      default: undefined,
+      syntax: 'size',
+      defaultText: '0',
+      set(cf) {
+        const value = cf.template(cf.args[0]!);
+        if (value.constant !== undefined && parseSizeBytes(value.constant) === undefined) cf.invalidValue();
+        return value;
+      },
+    }),
+    error_page: custom<readonly ErrorPage[] | undefined>(HSLI, '2+', {
+      default: undefined,
+      isRepeatable: true,
+      syntax: 'code ... [=[response]] uri',
+      set(cf, previous) {
+        const args = [...cf.args];
+        const uri = args.pop()!;
+        let overwrite = -1;
+        const last = args.at(-1)!;
+        if (last.startsWith('=')) {
+          args.pop();
+          if (args.length === 0) cf.fail('invalid number of arguments in "error_page" directive');
+          if (last === '=') overwrite = 0;
+          else {
+            overwrite = /^=\d+$/.test(last) ? Number(last.slice(1)) : cf.fail(`invalid value "${last}"`);
+          }
+        } else if (uri.startsWith('=')) cf.fail(`invalid value "${uri}"`);
+        const pages = args.map((arg): ErrorPage => {
+          const status = /^\d+$/.test(arg) ? Number(arg) : cf.fail(`invalid value "${arg}"`);
+          if (status === 499) cf.fail(`invalid value "${arg}"`);
+          if (status < 300 || status > 599) cf.fail('value "' + arg + '" must be between 300 and 599');
+          // A request with a bad header may be answered through `error_page 400` or by its own number.
+          return {
+            status,
+            overwrite: overwrite >= 0 ? overwrite : [494, 495, 496, 497].includes(status) ? 400 : -1,
+            uri: cf.template(uri),
+          };
+        });
+        return [...(previous ?? []), ...pages];
+      },
+    }),
+    error_log: custom<ErrorLog | undefined>(HSL, '1+', {
+      default: undefined,
+      isRepeatable: true,
+      syntax: 'file [level]',
+      defaultText: 'logs/error.log error',
+      set: parseErrorLog,
+    }),
+    open_file_cache: unused(HSL, '1-2', 'off | max=N [inactive=time]', 'off', 'files are opened anew for each request'),
+    open_file_cache_valid: time(HSL, '60s'),
+    open_file_cache_min_uses: count(HSL, 1),
+    open_file_cache_errors: flag(HSL, false),
+    types_hash_max_size: unused(HSL, '1', 'size', '1024', 'tables size themselves'),
+    types_hash_bucket_size: unused(HSL, '1', 'size', '64', 'tables size themselves'),
+    sendfile: unused(HSLI, 'flag', 'on | off', 'off', 'how bytes are copied is the runtime’s business'),
+    sendfile_max_chunk: unused(HSL, '1', 'size', '2m', 'how bytes are copied is the runtime’s business'),
+    subrequest_output_buffer_size: size(HSL, '4k'),
+    aio: unused(HSL, '1', 'on | off | threads[=pool]', 'off', 'how files are read is the runtime’s business'),
+    aio_write: unused(HSL, 'flag', 'on | off', 'off', 'how files are read is the runtime’s business'),
+    directio: unused(HSL, '1', 'size | off', 'off', 'how files are read is the runtime’s business'),
+    directio_alignment: unused(HSL, '1', 'size', '512', 'how files are read is the runtime’s business'),
+    read_ahead: unused(HSL, '1', 'size', '0', 'how files are read is the runtime’s business'),
+    output_buffers: unused(HSL, '2', 'number size', '2 32k', 'how files are read is the runtime’s business'),
+    postpone_output: size(HSL, '1460'),
+    send_lowat: unused(HSL, '1', 'size', '0', 'BSD only'),
+    auth_delay: time(HSL, '0s'),
+    disable_symlinks: oneOf(HSL, ['off'], 'off'),
+  },
+});
+
+/** The contexts of `limit_except`, where access rules may stand. */
+export const HSL_LIMIT = HSL | LIMIT_EXCEPT;
+export const HSLI_LIMIT = HSL | LOCATION_IF | LIMIT_EXCEPT;
+
+function rootPath(
+  written: string,
+  isAlias: boolean,
+  compile: (text: string) => Template,
+  full: (path: string) => string,
+): RootPath {
+  let path = written;
+  if (!isAlias && path.endsWith('/')) path = path.slice(0, -1);
+  return { path: compile(path.startsWith('$') ? path : full(path)), isAlias };
+}

@@ -1,0 +1,33 @@
+// `error_log file [level]`, wherever it stands.
+import type { Compiler } from '../config/compile.ts';
+import type { Cf } from '../config/rows.ts';
+import { ErrorLog, LEVELS, LogFile, type LogLevel } from '../log.ts';
+
+/** The log file of a path, shared across the configuration and opened when it was read whole. */
+export function logFile(compiler: Compiler, path: string): LogFile {
+  const full = path === 'stderr' ? path : compiler.fullPath(path);
+  return compiler.shared(`log:${full}`, () => {
+    const file = new LogFile(full);
+    compiler.logFiles.push(file);
+    return file;
+  });
+}
+
+/** The row's `set`: adds a target to the level's log. */
+export function parseErrorLog(cf: Cf, previous: ErrorLog | undefined): ErrorLog {
+  const [target, ...rest] = cf.args as [string, ...string[]];
+  let level: LogLevel = 'error';
+  if (rest.length) {
+    const found = LEVELS.find((l) => l === rest[0]);
+    if (!found || rest.length > 1) cf.fail(`invalid log level "${rest.at(-1)}"`);
+    level = found;
+  }
+  if (target.startsWith('syslog:') || target.startsWith('memory:')) {
+    cf.fail(`"${target.split(':')[0]}:" logging is out of Portico's scope`);
+  }
+  if (previous?.targets.some((t) => (t.file as LogFile).path === cf.compiler.fullPath(target))) {
+    // nginx allows the same file twice only with another level.
+    return previous;
+  }
+  return new ErrorLog([...(previous?.targets ?? []), { file: logFile(cf.compiler, target), level }]);
+}
