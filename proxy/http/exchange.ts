@@ -3,7 +3,7 @@
 // ngx_http_request_t; a subrequest has a `parent` and hands its output to it.
 import { NO_VARS } from '../config/variables.ts';
 import type { LogLevel } from '../log.ts';
-import type { UpstreamState } from '../upstream/state.ts';
+import type { UpstreamState, UpstreamView } from '../upstream/state.ts';
 import type { ClientConnection } from './client.ts';
 import { type BodyFilter, openFilters } from './filters.ts';
 import { finalizeRequest } from './finalize.ts';
@@ -136,6 +136,8 @@ export class Exchange {
   onSubrequestDone: ((r: Exchange, code: number) => number) | undefined;
   /** Attempts at upstream servers, for the `$upstream_*` variables. */
   upstreamStates: UpstreamState[] | undefined;
+  /** The upstream side of this request, at work or done. */
+  upstream: UpstreamView | undefined;
   isFinished = false;
   readonly startMs: number;
 

@@ -20,7 +20,7 @@ export function requestContext(r: Exchange): string {
   if (r.server) out += `, server: ${r.server.name}`;
   if (main.requestLine) out += `, request: "${main.requestLine}"`;
   if (r !== main) out += `, subrequest: "${r.uri}"`;
-  const upstream = r.context<string>('upstream-log');
+  const upstream = r.upstream?.logUrl() ?? r.context<string>('upstream-log');
   if (upstream) out += `, upstream: "${upstream}"`;
   const host = main.headers?.get('host');
   if (host !== undefined) out += `, host: "${host}"`;
