@@ -5,11 +5,13 @@ import type { Socket } from 'node:net';
 import { coreModule } from '../modules/core-rows.ts';
 import { Deadline } from '../timer.ts';
 import { type ClientConnection, counters } from './client.ts';
-import { CLOSE, HEADER_TOO_LARGE, TO_HTTPS } from './codes.ts';
+import { HEADER_TOO_LARGE, TO_HTTPS } from './codes.ts';
 import { type Downstream, Exchange, type RawDownstream } from './exchange.ts';
 import { closeExchange } from './finalize.ts';
-import { BadHead, Fields, findHeadEnd, parseFields, parseRequestLine, type RequestLine } from './head.ts';
-import { headText, settleFraming } from './http1-head.ts';
+import { Fields, type RequestLine } from './head.ts';
+import { type HeadResult, readHead } from './head-reader.ts';
+import { settleFraming } from './http1-head.ts';
+import { Http1Output } from './http1-output.ts';
 import { SERVER_REWRITE } from './phases.ts';
 import { applyFields, applyUri, useServer } from './request-checks.ts';
 
@@ -34,7 +36,6 @@ export class Http1Connection implements Downstream {
   readonly client: ClientConnection;
   readonly #isPlainOnTls: boolean;
   readonly #deadline: Deadline;
-  #sendDeadline: Deadline | undefined;
   #state: State = 'idle';
   #pending: Buffer | undefined;
   #isPaused = false;
@@ -42,11 +43,8 @@ export class Http1Connection implements Downstream {
   #r: Exchange | undefined;
   #isReadingBody = false;
   #isBodyPaused = false;
-  /** Output held back to leave in one write. */
-  #held = '';
-  #isFlushQueued = false;
+  readonly #output: Http1Output;
   #isDone = false;
-  isBackedUp = false;
   #lingerUntil = 0;
   #raw: { onData: (chunk: Buffer) => void; onEnd: () => void } | undefined;
   #rawDrain: RawDownstream | undefined;
@@ -56,6 +54,7 @@ export class Http1Connection implements Downstream {
     this.client = client;
     this.#isPlainOnTls = isPlainOnTls;
     this.#deadline = new Deadline(() => this.#expired());
+    this.#output = new Http1Output(socket, () => this.#sendExpired());
     openConnections.add(this);
     counters.active++;
     counters.waiting++;
@@ -125,138 +124,24 @@ export class Http1Connection implements Downstream {
       this.#pending = undefined;
       return;
     }
+    const conf = coreModule.server(this.client.sniServer ?? this.client.listen.defaultServer);
     if (this.#state === 'idle') {
       this.#state = 'head';
       counters.waiting--;
       counters.reading++;
-      this.#deadline.set(coreModule.server(this.client.listen.defaultServer).client_header_timeout);
+      this.#deadline.set(conf.client_header_timeout);
     }
     if (this.#isPlainOnTls) {
       const r = this.#newExchange();
       r.log('info', 'client sent plain HTTP request to HTTPS port');
-      this.#begin(r, buf.subarray(buf.length));
+      this.#begin(r, EMPTY);
       r.finalize(TO_HTTPS);
       return;
     }
-    const text = buf.toString('latin1', from);
-    const end = findHeadEnd(text, 0);
-    const lineEnd = text.indexOf('\n');
-    let line: RequestLine;
-    try {
-      if (lineEnd < 0) {
-        this.#checkPartialLine(text, buf);
-        return;
-      }
-      line = parseRequestLine(text, 0, lineEnd > 0 && text.charCodeAt(lineEnd - 1) === 13 ? lineEnd - 1 : lineEnd);
-    } catch (error) {
-      this.#badLine(error, buf);
-      return;
-    }
-    const { large_client_header_buffers: large, client_header_buffer_size: first } = this.#serverConf();
-    if (lineEnd + 1 > Math.max(large.sizeBytes, first)) {
-      this.#refuse(414, 'client sent too long URI', line, buf);
-      return;
-    }
-    if (line.version === 9) {
-      this.#request(line, new Fields(), buf, from + lineEnd + 1, lineEnd + 1);
-      return;
-    }
-    const limitEnd = end < 0 ? text.length : end;
-    if (limitEnd > first && this.#overflowsBuffers(text, limitEnd, first, large)) {
-      this.#refuse(HEADER_TOO_LARGE, 'client sent too large request', line, buf);
-      return;
-    }
-    if (end < 0) {
-      const partial = this.#partialFault(text, lineEnd + 1);
-      if (partial !== undefined) {
-        this.#refuse(400, `client sent invalid header line: "${partial}"`, line, buf);
-        return;
-      }
-      this.#pending = from === 0 ? buf : buf.subarray(from);
-      return;
-    }
-    const fields = new Fields();
-    const conf = this.#serverConf();
-    try {
-      parseFields(
-        text,
-        lineEnd + 1,
-        {
-          hasUnderscores: conf.underscores_in_headers,
-          ignoresInvalid: conf.ignore_invalid_headers,
-          onInvalid: (bad) => this.#logLine(line, `client sent invalid header line: "${bad}"`),
-        },
-        fields,
-      );
-    } catch (error) {
-      if (!(error instanceof BadHead)) throw error;
-      this.#refuse(400, `client sent invalid header line: "${error.line}"`, line, buf);
-      return;
-    }
-    this.#request(line, fields, buf, from + end, end);
-  }
-
-  #serverConf(): ReturnType<typeof coreModule.server> {
-    return coreModule.server(this.client.sniServer ?? this.client.listen.defaultServer);
-  }
-
-  #logLine(line: RequestLine, message: string): void {
-    const r = new Exchange(this.client, this);
-    useServer(r, this.client.listen.defaultServer);
-    r.requestLine = line.line;
-    r.log('info', message);
-  }
-
-  /** A request line that is not whole yet: wrong methods and targets are told at once, too long ones too. */
-  #checkPartialLine(text: string, buf: Buffer): void {
-    const { large_client_header_buffers: large, client_header_buffer_size: first } = this.#serverConf();
-    const method = /^[A-Z_-]*/.exec(text)![0];
-    if (method.length < text.length && (method === '' || text[method.length] !== ' '))
-      throw new BadHead('method', text);
-    if (/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/.test(text)) throw new BadHead('request', text);
-    if (text.length >= Math.max(large.sizeBytes, first)) {
-      const r = this.#newExchange();
-      r.requestLine = text;
-      r.log('info', 'client sent too long URI');
-      this.#begin(r, buf.subarray(buf.length));
-      r.finalize(414);
-      return;
-    }
-    this.#pending = buf;
-  }
-
-  /** The text of a header line that is already known to be bad, though the head is not whole. */
-  #partialFault(text: string, from: number): string | undefined {
-    let at = from;
-    while (at < text.length) {
-      const newline = text.indexOf('\n', at);
-      const stop = newline < 0 ? text.length : newline;
-      const name = /^[^:\r\n]*/.exec(text.slice(at, stop))![0];
-      if (/[\x00-\x20\x7f]/.test(name)) return text.slice(at, stop);
-      if (newline < 0) return undefined;
-      at = newline + 1;
-    }
-    return undefined;
-  }
-
-  /** Whether the head does not fit into nginx's header buffers: the first one, then `number` of the large ones. */
-  #overflowsBuffers(text: string, end: number, first: number, large: { number: number; sizeBytes: number }): boolean {
-    let used = 0;
-    let capacity = first;
-    let buffers = 0;
-    let at = 0;
-    while (at < end) {
-      const newline = text.indexOf('\n', at);
-      const length = (newline < 0 || newline >= end ? end : newline + 1) - at;
-      if (used + length > capacity) {
-        if (length > large.sizeBytes || ++buffers > large.number) return true;
-        capacity = large.sizeBytes;
-        used = 0;
-      }
-      used += length;
-      at += length;
-    }
-    return false;
+    const result = readHead(buf, from, conf);
+    if (result.kind === 'more') this.#pending = from === 0 ? buf : buf.subarray(from);
+    else if (result.kind === 'head') this.#request(result, buf, from + result.length);
+    else this.#refuse(result);
   }
 
   #newExchange(): Exchange {
@@ -269,25 +154,15 @@ export class Http1Connection implements Downstream {
     return r;
   }
 
-  #badLine(error: unknown, buf: Buffer): void {
-    if (!(error instanceof BadHead)) throw error;
+  /** Answers a head that cannot be served; what follows it on the connection is never read. */
+  #refuse(fault: HeadResult & { kind: 'fault' }): void {
     const r = this.#newExchange();
-    r.requestLine = error.line;
-    const what = error.fault === 'method' ? 'method' : error.fault === 'version' ? 'version' : 'request';
-    r.log('info', `client sent invalid ${what} while reading client request line`);
-    if (error.fault === 'method') r.version = 9;
-    this.#begin(r, buf.subarray(buf.length));
-    r.version = 1000;
-    r.finalize(error.fault === 'version' ? 505 : 400);
-  }
-
-  #refuse(code: number, why: string, line: RequestLine, buf: Buffer): void {
-    const r = this.#newExchange();
-    this.#applyLine(r, line);
-    r.log('info', `${why} while reading client request headers`);
-    this.#begin(r, buf.subarray(buf.length));
-    if (code === 414 || code === HEADER_TOO_LARGE) r.isLingering = true;
-    r.finalize(code);
+    r.requestLine = fault.text;
+    if (fault.line) this.#applyLine(r, fault.line);
+    r.log('info', fault.why);
+    this.#begin(r, EMPTY);
+    if (fault.code === 414 || fault.code === HEADER_TOO_LARGE) r.isLingering = true;
+    r.finalize(fault.code);
   }
 
   #applyLine(r: Exchange, line: RequestLine): boolean {
@@ -310,28 +185,28 @@ export class Http1Connection implements Downstream {
     counters.writing++;
   }
 
-  #request(line: RequestLine, fields: Fields, buf: Buffer, bodyAt: number, headBytes: number): void {
+  #request(head: HeadResult & { kind: 'head' }, buf: Buffer, bodyAt: number): void {
     const r = this.#newExchange();
-    r.requestLength = headBytes;
+    const { line, fields } = head;
+    r.requestLength = head.length;
     this.#begin(r, bodyAt === buf.length ? EMPTY : buf.subarray(bodyAt));
-    if (!this.#applyLine(r, line)) {
-      r.log('info', `client sent invalid request while reading client request line`);
+    const isGoodUri = this.#applyLine(r, line);
+    if (head.skipped) for (const bad of head.skipped) r.log('info', `client sent invalid header line: "${bad}"`);
+    if (!isGoodUri) {
+      r.log('info', 'client sent invalid request while reading client request line');
       r.headers = fields;
       r.finalize(400);
       return;
     }
-    const code = line.version === 9 ? this.#ancient(r, fields) : applyFields(r, fields, line.host);
+    let code = 0;
+    if (line.version === 9) r.headers = fields;
+    else code = applyFields(r, fields, line.host);
     if (code) {
       r.finalize(code);
       return;
     }
     r.phase = SERVER_REWRITE;
     r.run();
-  }
-
-  #ancient(r: Exchange, fields: Fields): number {
-    r.headers = fields;
-    return 0;
   }
 
   // ---- body
@@ -418,7 +293,7 @@ export class Http1Connection implements Downstream {
     const state = this.#state;
     this.#state = 'closed';
     this.#deadline.close();
-    this.#sendDeadline?.close();
+    this.#output.close();
     openConnections.delete(this);
     counters.active--;
     if (state === 'idle') counters.waiting--;
@@ -429,7 +304,6 @@ export class Http1Connection implements Downstream {
     const r = this.#r;
     this.#r = undefined;
     if (r && state !== 'lingering') {
-      this.isBackedUp = false;
       if (!r.isFinished) {
         const abort = r.onAbort;
         r.onAbort = undefined;
@@ -448,8 +322,7 @@ export class Http1Connection implements Downstream {
   }
 
   #onDrain(): void {
-    this.isBackedUp = false;
-    this.#sendDeadline?.clear();
+    this.#output.drained();
     if (this.#rawDrain) {
       this.#rawDrain.onDrain?.();
       return;
@@ -484,95 +357,30 @@ export class Http1Connection implements Downstream {
 
   // ---- writing
 
+  get isBackedUp(): boolean {
+    return this.#output.isBackedUp;
+  }
+
   sendHead(r: Exchange): void {
     settleFraming(r, shutdown.isExiting);
-    if (r.version < 1000) return;
-    const head = headText(r);
-    r.headBytesSent = head.length;
-    r.bytesSent += head.length;
-    this.#held += head;
-    this.#queueFlush();
+    this.#output.sendHead(r);
   }
 
   write(chunk: Buffer | string): boolean {
     const r = this.#r;
     if (!r || this.#state === 'closed') return true;
-    const { length } = chunk;
-    if (r.isChunkedOut) {
-      const size = `${length.toString(16)}\r\n`;
-      r.bytesSent += size.length + length + 2;
-      this.#held += size;
-      this.#append(chunk, length);
-      this.#held += '\r\n';
-    } else {
-      r.bytesSent += length;
-      this.#append(chunk, length);
-    }
-    if (this.#held !== '') this.#queueFlush();
-    return !this.isBackedUp;
-  }
-
-  #append(chunk: Buffer | string, length: number): void {
-    if (typeof chunk === 'string') this.#held += chunk;
-    else if (length <= 2048) this.#held += chunk.toString('latin1');
-    else {
-      const held = this.#held;
-      if (held === '') {
-        this.#sent(this.socket.write(chunk));
-        return;
-      }
-      this.#held = '';
-      this.socket.cork();
-      this.socket.write(held, 'latin1');
-      this.#sent(this.socket.write(chunk));
-      this.socket.uncork();
-    }
-  }
-
-  #sent(isTaken: boolean): void {
-    if (isTaken || this.isBackedUp) return;
-    this.isBackedUp = true;
-    this.#sendDeadline ??= new Deadline(() => this.#sendExpired());
-    this.#sendDeadline.set(this.#r ? coreModule.location(this.#r.location).send_timeout : 60_000);
-  }
-
-  #sendExpired(): void {
-    const r = this.#r;
-    r?.log('info', 'client timed out while sending response to client');
-    if (r) r.isKeepalive = false;
-    this.destroy();
-  }
-
-  #queueFlush(): void {
-    if (this.#isFlushQueued) return;
-    this.#isFlushQueued = true;
-    process.nextTick(flushLater, this);
-  }
-
-  /** Runs at the end of the tick in which something was held back. */
-  flushQueued(): void {
-    this.#isFlushQueued = false;
-    this.flush();
+    this.#output.write(r, chunk);
+    return !this.#output.isBackedUp;
   }
 
   flush(): void {
-    if (this.#held === '' || this.#state === 'closed') return;
-    const held = this.#held;
-    this.#held = '';
-    this.#sent(this.socket.write(held, 'latin1'));
+    if (this.#state !== 'closed') this.#output.flush();
   }
 
   end(): void {
     const r = this.#r;
     if (!r) return;
-    if (r.isChunkedOut && !r.isHeaderOnly) {
-      let tail = '0\r\n';
-      if (r.out.trailers) for (const [name, value] of r.out.trailers) tail += `${name}: ${value}\r\n`;
-      tail += '\r\n';
-      r.bytesSent += tail.length;
-      this.#held += tail;
-    }
-    this.flush();
+    this.#output.end(r);
     if (this.#isDone) this.#tryComplete();
   }
 
@@ -590,10 +398,9 @@ export class Http1Connection implements Downstream {
     const r = this.#r;
     if (!r || !this.#isDone || this.#state !== 'busy') return;
     if (!r.isResponseEnded || this.isBackedUp) return;
-    if (this.#held !== '') this.flush();
+    this.#output.flush();
     if (this.socket.writableLength > 0) {
-      if (this.isBackedUp) return;
-      if (!this.socket.writableNeedDrain) this.#sendTail(r);
+      if (!this.isBackedUp) this.#awaitTail(r);
       return;
     }
     const body = r.body;
@@ -615,10 +422,18 @@ export class Http1Connection implements Downstream {
     this.#next(r);
   }
 
-  #sendTail(r: Exchange): void {
+  /** Comes back when what is buffered, too little for a 'drain' event, has left. */
+  #awaitTail(r: Exchange): void {
     this.socket.write('', () => {
       if (this.#r === r) this.#tryComplete();
     });
+  }
+
+  #sendExpired(): void {
+    const r = this.#r;
+    r?.log('info', 'client timed out while sending response to client');
+    if (r) r.isKeepalive = false;
+    this.destroy();
   }
 
   #next(r: Exchange): void {
@@ -675,17 +490,9 @@ export class Http1Connection implements Downstream {
   #close(): void {
     if (this.#state === 'closed') return;
     this.socket.destroySoon();
-    this.#onCloseSoon();
-  }
-
-  #onCloseSoon(): void {
-    // The socket may still have bytes on their way; the books are closed now.
-    const { socket } = this;
-    if (socket.writableLength === 0) this.#onClose();
-    else {
-      this.#sendDeadline ??= new Deadline(() => this.#sendExpired());
-      this.#sendDeadline.set(60_000);
-    }
+    // With bytes still on their way the books are closed when the socket is.
+    if (this.socket.writableLength === 0) this.#onClose();
+    else this.#output.expectProgress(60_000);
   }
 
   abort(): void {
@@ -706,8 +513,7 @@ export class Http1Connection implements Downstream {
     this.#raw = { onData, onEnd };
     const raw: RawDownstream = {
       write: (chunk) => {
-        r.bytesSent += chunk.length;
-        this.#sent(this.socket.write(chunk));
+        this.#output.writeRaw(r, chunk);
         return !this.isBackedUp;
       },
       end: () => {
@@ -734,12 +540,6 @@ export class Http1Connection implements Downstream {
 
 const EMPTY = Buffer.alloc(0);
 
-function flushLater(connection: Http1Connection): void {
-  connection.flushQueued();
-}
-
 function nextRequest(connection: Http1Connection): void {
   connection.readPipelined();
 }
-
-export { CLOSE };

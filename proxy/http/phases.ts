@@ -60,95 +60,111 @@ const NEXT_PHASE: number[] = STEPS.map((step, i) => {
 export function runPhases(r: Exchange): void {
   while (!r.isFinished) {
     const step = STEPS[r.phase];
-    if (!step) return;
-    switch (step.kind) {
-      case 'generic': {
-        const rc = step.handler(r);
-        if (rc === OK) r.phase = NEXT_PHASE[r.phase]!;
-        else if (rc === DECLINED) r.phase++;
-        else if (rc === AGAIN || rc === DONE) return;
-        else return r.finalize(rc);
-        break;
-      }
-      case 'rewrite': {
-        const rc = step.handler(r);
-        if (rc === DECLINED) r.phase++;
-        else if (rc === DONE) return;
-        else return r.finalize(rc);
-        break;
-      }
-      case 'find-config':
-        if (!selectLocation(r)) return;
-        r.phase++;
-        break;
-      case 'post-rewrite':
-        if (!r.isUriRewritten) {
-          r.phase++;
-          break;
-        }
-        if (--r.uriChangesLeft === 0) {
-          r.log('error', `rewrite or internal redirection cycle while processing "${r.uri}"`);
-          return r.finalize(500);
-        }
-        r.isUriRewritten = false;
-        r.phase = FIND_CONFIG;
-        r.location = r.server.root;
-        break;
-      case 'access': {
-        if (r.parent) {
-          r.phase = NEXT_PHASE[r.phase]!;
-          break;
-        }
-        const rc = step.handler(r);
-        if (rc === DECLINED) {
-          r.phase++;
-          break;
-        }
-        if (rc === AGAIN || rc === DONE) return;
-        if (coreModule.location(r.location).satisfy === 'all') {
-          if (rc === OK) {
-            r.phase++;
-            break;
-          }
-        } else if (rc === OK) {
-          r.accessCode = 0;
-          r.out.remove('www-authenticate');
-          r.phase = NEXT_PHASE[r.phase]!;
-          break;
-        } else if (rc === 401 || rc === 403) {
-          if (r.accessCode !== 401) r.accessCode = rc;
-          r.phase++;
-          break;
-        }
-        return r.finalize(rc);
-      }
-      case 'post-access': {
-        const code = r.accessCode;
-        r.accessCode = 0;
-        if (code) {
-          if (code === 403) r.log('error', 'access forbidden by rule');
-          return r.finalize(code);
-        }
-        r.phase++;
-        break;
-      }
-      case 'content': {
-        if (r.contentHandler) return endContent(r, r.contentHandler(r));
-        const rc = step.handler(r);
-        if (rc !== DECLINED) return endContent(r, rc);
-        r.phase++;
-        if (r.phase < STEPS.length) break;
-        if (r.uri.endsWith('/')) {
-          r.log('error', `directory index of "${pathOf(r, r.uri)}" is forbidden`);
-          return r.finalize(403);
-        }
-        return r.finalize(404);
-      }
-    }
+    if (!step || !advance(r, step)) return;
   }
 }
 
-function endContent(r: Exchange, rc: number): void {
-  if (rc === DONE || rc === AGAIN) return;
-  r.finalize(rc === ERROR ? 500 : rc);
+/** Runs one step; false when the walk stops here. */
+function advance(r: Exchange, step: Step): boolean {
+  switch (step.kind) {
+    case 'generic': {
+      const rc = step.handler(r);
+      if (rc === OK) r.phase = NEXT_PHASE[r.phase]!;
+      else if (rc === DECLINED) r.phase++;
+      else return stop(r, rc);
+      return true;
+    }
+    case 'rewrite': {
+      const rc = step.handler(r);
+      if (rc !== DECLINED) return stop(r, rc);
+      r.phase++;
+      return true;
+    }
+    case 'find-config':
+      if (!selectLocation(r)) return false;
+      r.phase++;
+      return true;
+    case 'post-rewrite':
+      return postRewrite(r);
+    case 'access':
+      return checkAccess(r, step.handler);
+    case 'post-access': {
+      const code = r.accessCode;
+      r.accessCode = 0;
+      if (code) {
+        if (code === 403) r.log('error', 'access forbidden by rule');
+        return stop(r, code);
+      }
+      r.phase++;
+      return true;
+    }
+    case 'content':
+      return content(r, step.handler);
+  }
+}
+
+/** Ends the walk: AGAIN and DONE leave the request to whoever took it, anything else finalizes it. */
+function stop(r: Exchange, rc: number): false {
+  if (rc !== AGAIN && rc !== DONE) r.finalize(rc);
+  return false;
+}
+
+/** After a rewrite changed the URI the location is looked for again, ten times at most. */
+function postRewrite(r: Exchange): boolean {
+  if (!r.isUriRewritten) {
+    r.phase++;
+    return true;
+  }
+  if (--r.uriChangesLeft === 0) {
+    r.log('error', `rewrite or internal redirection cycle while processing "${r.uri}"`);
+    return stop(r, 500);
+  }
+  r.isUriRewritten = false;
+  r.phase = FIND_CONFIG;
+  r.location = r.server.root;
+  return true;
+}
+
+/** `satisfy all`: every handler must agree; `satisfy any`: one is enough, and a refusal waits for the last one. */
+function checkAccess(r: Exchange, handler: PhaseHandler): boolean {
+  if (r.parent) {
+    r.phase = NEXT_PHASE[r.phase]!;
+    return true;
+  }
+  const rc = handler(r);
+  if (rc === DECLINED) {
+    r.phase++;
+    return true;
+  }
+  if (rc === AGAIN || rc === DONE) return false;
+  if (coreModule.location(r.location).satisfy === 'all') {
+    if (rc !== OK) return stop(r, rc);
+    r.phase++;
+    return true;
+  }
+  if (rc === OK) {
+    r.accessCode = 0;
+    r.out.remove('www-authenticate');
+    r.phase = NEXT_PHASE[r.phase]!;
+    return true;
+  }
+  if (rc !== 401 && rc !== 403) return stop(r, rc);
+  if (r.accessCode !== 401) r.accessCode = rc;
+  r.phase++;
+  return true;
+}
+
+function content(r: Exchange, handler: PhaseHandler): boolean {
+  if (r.contentHandler) return endContent(r, r.contentHandler(r));
+  const rc = handler(r);
+  if (rc !== DECLINED) return endContent(r, rc);
+  r.phase++;
+  if (r.phase < STEPS.length) return true;
+  if (!r.uri.endsWith('/')) return stop(r, 404);
+  r.log('error', `directory index of "${pathOf(r, r.uri)}" is forbidden`);
+  return stop(r, 403);
+}
+
+function endContent(r: Exchange, rc: number): false {
+  return stop(r, rc === ERROR ? 500 : rc);
 }

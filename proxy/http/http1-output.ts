@@ -1,0 +1,132 @@
+// The writing half of an HTTP/1.x client connection: head, chunked framing, and as few system calls as can be: a small
+// response leaves in one write, head and body together.
+import type { Socket } from 'node:net';
+import { coreModule } from '../modules/core-rows.ts';
+import { Deadline } from '../timer.ts';
+import type { Exchange } from './exchange.ts';
+import { headText } from './http1-head.ts';
+
+/** Pieces up to this size are joined with what is held back; larger ones go out as they are. */
+const JOIN_BYTES = 2048;
+
+export class Http1Output {
+  readonly #socket: Socket;
+  readonly #expired: () => void;
+  #deadline: Deadline | undefined;
+  #held = '';
+  #isFlushQueued = false;
+  #timeoutMs = 60_000;
+  /** The client does not take bytes as fast as they come. */
+  isBackedUp = false;
+
+  /** `expired` is called when the client took nothing for send_timeout. */
+  constructor(socket: Socket, expired: () => void) {
+    this.#socket = socket;
+    this.#expired = expired;
+  }
+
+  sendHead(r: Exchange): void {
+    this.#timeoutMs = coreModule.location(r.location).send_timeout;
+    if (r.version < 1000) return;
+    const head = headText(r);
+    r.headBytesSent = head.length;
+    r.bytesSent += head.length;
+    this.#held += head;
+    this.#queueFlush();
+  }
+
+  /** Writes a piece of the body, framed if the response is chunked. */
+  write(r: Exchange, chunk: Buffer | string): void {
+    const { length } = chunk;
+    if (r.isChunkedOut) {
+      const size = `${length.toString(16)}\r\n`;
+      r.bytesSent += size.length + length + 2;
+      this.#held += size;
+      this.#append(chunk, length);
+      this.#held += '\r\n';
+    } else {
+      r.bytesSent += length;
+      this.#append(chunk, length);
+    }
+    if (this.#held !== '') this.#queueFlush();
+  }
+
+  #append(chunk: Buffer | string, length: number): void {
+    if (typeof chunk === 'string') this.#held += chunk;
+    else if (length <= JOIN_BYTES) this.#held += chunk.toString('latin1');
+    else if (this.#held === '') this.#sent(this.#socket.write(chunk));
+    else {
+      const held = this.#held;
+      this.#held = '';
+      this.#socket.cork();
+      this.#socket.write(held, 'latin1');
+      this.#sent(this.#socket.write(chunk));
+      this.#socket.uncork();
+    }
+  }
+
+  /** The body is complete: the last chunk, trailers, and everything that was held back. */
+  end(r: Exchange): void {
+    if (r.isChunkedOut && !r.isHeaderOnly) {
+      let tail = '0\r\n';
+      if (r.out.trailers) for (const [name, value] of r.out.trailers) tail += `${name}: ${value}\r\n`;
+      tail += '\r\n';
+      r.bytesSent += tail.length;
+      this.#held += tail;
+    }
+    this.flush();
+  }
+
+  /** Bytes of an upgraded connection. */
+  writeRaw(r: Exchange, chunk: Buffer): void {
+    r.bytesSent += chunk.length;
+    this.#sent(this.#socket.write(chunk));
+  }
+
+  flush(): void {
+    if (this.#held === '') return;
+    const held = this.#held;
+    this.#held = '';
+    this.#sent(this.#socket.write(held, 'latin1'));
+  }
+
+  #sent(isTaken: boolean): void {
+    if (isTaken || this.isBackedUp) return;
+    this.isBackedUp = true;
+    this.expectProgress(this.#timeoutMs);
+  }
+
+  /** Gives up when nothing has been taken for `ms`. */
+  expectProgress(ms: number): void {
+    this.#deadline ??= new Deadline(this.#expired);
+    this.#deadline.set(ms);
+  }
+
+  /** The client took everything. */
+  drained(): void {
+    this.isBackedUp = false;
+    this.#deadline?.clear();
+  }
+
+  #queueFlush(): void {
+    if (this.#isFlushQueued) return;
+    this.#isFlushQueued = true;
+    process.nextTick(flushQueued, this);
+  }
+
+  /** Runs at the end of the tick in which something was held back. */
+  flushQueued(): void {
+    this.#isFlushQueued = false;
+    if (!this.#socket.destroyed) this.flush();
+  }
+
+  close(): void {
+    this.isBackedUp = false;
+    this.#held = '';
+    this.#deadline?.close();
+  }
+}
+
+function flushQueued(output: Http1Output): void {
+  output.flushQueued();
+}

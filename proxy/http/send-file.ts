@@ -1,0 +1,140 @@
+// Sends an open file as the response's body: a small one in one read and one write, a large one in blocks, going on
+// when the client has taken what was written. Sends only the parts that a range asks for.
+import { readSync } from 'node:fs';
+import { errnoText } from '../config/error.ts';
+import { DONE, ERROR, OK } from './codes.ts';
+import type { Exchange } from './exchange.ts';
+import type { OpenFile } from './open-file.ts';
+
+const BLOCK_BYTES = 128 * 1024;
+/** Sent in one go before other connections get their turn (nginx: sendfile_max_chunk). */
+const TURN_BYTES = 2 * 1024 * 1024;
+
+/**
+ * Sends the body; the head must have gone through `sendHeader`. Releases `file`. Returns a code for the content phase:
+ * OK when all is written, DONE when it goes on by itself and will call `finalize`.
+ */
+export function sendFile(r: Exchange, file: OpenFile): number {
+  if (r.isHeaderOnly) {
+    file.release();
+    return OK;
+  }
+  const { parts } = r;
+  if (!parts && file.sizeBytes <= BLOCK_BYTES) return sendSmall(r, file);
+  const sender = new FileSender(r, file);
+  return sender.start();
+}
+
+function sendSmall(r: Exchange, file: OpenFile): number {
+  const { sizeBytes } = file;
+  if (sizeBytes > 0) {
+    const bytes = Buffer.allocUnsafe(sizeBytes);
+    const got = readAt(r, file, bytes, 0);
+    if (got < sizeBytes) {
+      file.release();
+      return ERROR;
+    }
+    r.write(bytes);
+  }
+  file.release();
+  r.end();
+  return OK;
+}
+
+/** Fills `into` from `at`; less than its length after an error, which was logged. */
+function readAt(r: Exchange, file: OpenFile, into: Buffer, at: number): number {
+  let got = 0;
+  try {
+    while (got < into.length) {
+      const n = readSync(file.fd, into, got, into.length - got, at + got);
+      if (n === 0) {
+        r.log('alert', `"${file.path}" was truncated at ${at + got} while sending response to client`);
+        break;
+      }
+      got += n;
+    }
+  } catch (error) {
+    r.log('crit', `read() "${file.path}" failed ${errnoText(error)}`);
+  }
+  return got;
+}
+
+class FileSender {
+  readonly #r: Exchange;
+  readonly #file: OpenFile;
+  readonly #parts: readonly { readonly head: string; readonly start: number; readonly end: number }[];
+  readonly #tail: string;
+  #part = 0;
+  #at = -1;
+  #isAsync = false;
+  #isOver = false;
+
+  constructor(r: Exchange, file: OpenFile) {
+    this.#r = r;
+    this.#file = file;
+    this.#parts = r.parts?.parts ?? [{ head: '', start: 0, end: file.sizeBytes }];
+    this.#tail = r.parts?.tail ?? '';
+  }
+
+  start(): number {
+    this.#r.onCleanup(() => this.#stop());
+    const code = this.#go();
+    if (code === DONE) {
+      this.#isAsync = true;
+      this.#r.onDrain = () => this.#resume();
+    }
+    return code;
+  }
+
+  #stop(): void {
+    this.#isOver = true;
+    this.#file.release();
+  }
+
+  #resume(): void {
+    if (this.#isOver) return;
+    const code = this.#go();
+    if (code === DONE) return;
+    this.#r.onDrain = undefined;
+    this.#r.finalize(code);
+  }
+
+  /** Writes until the client is behind, a turn is over (DONE both times) or everything is written (OK). */
+  #go(): number {
+    const r = this.#r;
+    let turn = 0;
+    while (this.#part < this.#parts.length) {
+      const part = this.#parts[this.#part]!;
+      if (this.#at < 0) {
+        this.#at = part.start;
+        if (part.head !== '') r.write(part.head);
+      }
+      const size = Math.min(BLOCK_BYTES, part.end - this.#at);
+      let mayGoOn = true;
+      if (size > 0) {
+        const bytes = Buffer.allocUnsafeSlow(size);
+        if (readAt(r, this.#file, bytes, this.#at) < size) {
+          this.#stop();
+          return ERROR;
+        }
+        this.#at += size;
+        turn += size;
+        mayGoOn = r.write(bytes);
+      }
+      if (this.#at >= part.end) {
+        this.#part++;
+        this.#at = -1;
+      }
+      if (this.#isOver) return DONE;
+      if (!mayGoOn) return DONE;
+      if (turn >= TURN_BYTES && this.#part < this.#parts.length) {
+        setImmediate(() => this.#resume());
+        return DONE;
+      }
+    }
+    if (this.#tail !== '') r.write(this.#tail);
+    this.#stop();
+    r.end();
+    return OK;
+  }
+}
