@@ -1,0 +1,134 @@
+/**
+ * DESIGN. The global interpreter lock: one lock for all threads of a worker process, with CPython's rules (Python/ceval_gil.c, 3.2 and
+ * later). A thread that wants it waits one switch interval; if nobody let go in that time it asks the holder to drop it. The holder
+ * looks for that request at its checkpoints, drops the lock, and waits until another thread has it (forced switching), so that a thread
+ * that computes cannot take it straight back. Blocking calls and native code drop the lock around themselves.
+ *
+ * Threads are node:worker_threads, and the lock is five integers in a SharedArrayBuffer, so contention is real: threads that wait for it
+ * really wait, on a futex. Each thread is its own JavaScript heap, which needs no such lock; what the lock gives back is what Python's
+ * threads have in common with each other, one core's worth of interpreter.
+ * `isOn` false is the free-threaded build: the same calls, and nothing to wait for.
+ */
+import { meter } from './meter.ts';
+
+const LOCKED = 0;
+const DROP_REQUEST = 1;
+const SWITCHES = 2;
+const HOLDER = 3;
+const WAITING = 4;
+const FIELDS = 5;
+
+/** What threads share; it can be sent to a worker thread. */
+export interface GilState {
+  readonly memory: SharedArrayBuffer;
+  readonly switchIntervalMs: number;
+  readonly isOn: boolean;
+}
+
+/** CPython's default of sys.setswitchinterval(), in ms. */
+export const SWITCH_INTERVAL_MS = 5;
+
+/** A new lock, held by nobody. */
+export function createGil(options: { switchIntervalMs?: number; isOn?: boolean } = {}): GilState {
+  return {
+    memory: new SharedArrayBuffer(FIELDS * 4),
+    switchIntervalMs: options.switchIntervalMs ?? SWITCH_INTERVAL_MS,
+    isOn: options.isOn ?? true,
+  };
+}
+
+/** One thread's view of the lock. `thread` is any number that no other thread has, not 0. */
+export class Gil {
+  readonly #words: Int32Array;
+  readonly #thread: number;
+  readonly #intervalMs: number;
+  readonly #isOn: boolean;
+  #depth = 0;
+
+  constructor(state: GilState, thread: number) {
+    this.#words = new Int32Array(state.memory);
+    this.#thread = thread;
+    this.#intervalMs = state.switchIntervalMs;
+    this.#isOn = state.isOn;
+  }
+
+  /** How many threads wait for the lock at this moment. */
+  get waiting(): number {
+    return Atomics.load(this.#words, WAITING);
+  }
+
+  /** How often the lock went from one thread to another. */
+  get switches(): number {
+    return Atomics.load(this.#words, SWITCHES);
+  }
+
+  get isHeld(): boolean {
+    return this.#depth > 0;
+  }
+
+  /** Takes the lock, waiting as long as it takes; nests. */
+  acquire(): void {
+    if (!this.#isOn || this.#depth++ > 0) return;
+    this.#take();
+  }
+
+  /** Gives the lock back. */
+  release(): void {
+    if (!this.#isOn || --this.#depth > 0) return;
+    this.#drop(false);
+  }
+
+  /** Where the interpreter looks up between two bytecodes: lets a waiting thread run if one has asked. Costs one atomic load. */
+  checkpoint(): void {
+    if (!this.#isOn || this.#depth === 0 || Atomics.load(this.#words, DROP_REQUEST) === 0) return;
+    this.#drop(true);
+    this.#take();
+  }
+
+  /** Runs a blocking call or native code without the lock; other threads run meanwhile. */
+  readonly allowThreads = <Result>(call: () => Result): Result => {
+    if (!this.#isOn || this.#depth === 0) return call();
+    const depth = this.#depth;
+    this.#depth = 0;
+    this.#drop(false);
+    try {
+      return call();
+    } finally {
+      this.#take();
+      this.#depth = depth;
+    }
+  };
+
+  #take(): void {
+    const words = this.#words;
+    if (Atomics.compareExchange(words, LOCKED, 0, 1) !== 0) {
+      const start = performance.now();
+      Atomics.add(words, WAITING, 1);
+      do {
+        const seen = Atomics.load(words, SWITCHES);
+        const result = Atomics.wait(words, LOCKED, 1, this.#intervalMs);
+        // Ask only if the same thread has had it all this time: a lock that changes hands needs no push.
+        if (result === 'timed-out' && Atomics.load(words, LOCKED) === 1 && Atomics.load(words, SWITCHES) === seen) {
+          Atomics.store(words, DROP_REQUEST, 1);
+        }
+      } while (Atomics.compareExchange(words, LOCKED, 0, 1) !== 0);
+      Atomics.sub(words, WAITING, 1);
+      meter.gilWaitMs += performance.now() - start;
+    }
+    if (Atomics.load(words, HOLDER) !== this.#thread) {
+      Atomics.store(words, HOLDER, this.#thread);
+      Atomics.add(words, SWITCHES, 1);
+      Atomics.notify(words, SWITCHES);
+    }
+    Atomics.store(words, DROP_REQUEST, 0);
+  }
+
+  #drop(isForced: boolean): void {
+    const words = this.#words;
+    const seen = Atomics.load(words, SWITCHES);
+    Atomics.store(words, LOCKED, 0);
+    Atomics.notify(words, LOCKED, 1);
+    // The bound is for the case that the thread which asked has given up meanwhile: it must not hold us for ever.
+    if (isForced && Atomics.load(words, WAITING) > 0) Atomics.wait(words, SWITCHES, seen, this.#intervalMs * 2);
+  }
+}

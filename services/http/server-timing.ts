@@ -1,0 +1,45 @@
+/**
+ * What this hop knows about where a request's time went, as a Server-Timing field: queue (from X-Request-Start to the moment at
+ * which a worker took it), app, gil, io, cpu, all in ms. Sent only when the request carries X-Request-Start, which a proxy sets, so
+ * that a direct answer is byte for byte the original's.
+ */
+import { meter } from '../gil/meter.ts';
+
+/** Milliseconds since the epoch of `t=1700000000.123` (seconds), `t=1700000000123` (ms) or microseconds; NaN when it is none. */
+export function requestStartMs(value: string): number {
+  const number = Number(/^\s*(?:t=)?(\d+(?:\.\d+)?)\s*$/.exec(value)?.[1] ?? Number.NaN);
+  if (number > 1e14) return number / 1000;
+  return number > 1e11 ? number : number * 1000;
+}
+
+const now = (): number => performance.timeOrigin + performance.now();
+
+/** The clock of one request. Costs one object and a handful of numbers. */
+export class ServerTiming {
+  readonly #queueMs: number;
+  readonly #start = performance.now();
+  readonly #gil = meter.gilWaitMs;
+  readonly #io = meter.ioMs;
+  readonly #cpu: NodeJS.CpuUsage = process.threadCpuUsage();
+
+  constructor(requestStart: string) {
+    const queued = now() - requestStartMs(requestStart);
+    this.#queueMs = Math.max(queued, 0);
+  }
+
+  /** The field's value at this moment; an entry that is zero and says nothing is left out. */
+  value(): string {
+    const cpu = process.threadCpuUsage();
+    const cpuMs = (cpu.user + cpu.system - this.#cpu.user - this.#cpu.system) / 1000;
+    const entries = [
+      `queue;dur=${this.#queueMs.toFixed(1)}`,
+      `app;dur=${(performance.now() - this.#start).toFixed(1)}`,
+      `cpu;dur=${cpuMs.toFixed(1)}`,
+    ];
+    const gil = meter.gilWaitMs - this.#gil;
+    const io = meter.ioMs - this.#io;
+    if (gil > 0) entries.push(`gil;dur=${gil.toFixed(1)}`);
+    if (io > 0) entries.push(`io;dur=${io.toFixed(1)}`);
+    return entries.join(', ');
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * The program of a worker process: what runs after fork() in the original. It reads its orders, loads the application, and becomes the
+ * worker class that they name. Exit status 3 or 4 tells the arbiter that trying again is of no use.
+ */
+import { AppImportError, importGunicornApp } from '../app-import.ts';
+import { GunicornLog } from '../log/gunicorn-log.ts';
+import { setRuntime } from '../runtime.ts';
+import { type GunicornSettings, readHooks } from '../settings/gunicorn-settings.ts';
+import { START_VARIABLE, type WorkerStart } from './start.ts';
+import { APP_LOAD_ERROR, WORKER_BOOT_ERROR, Worker } from './worker.ts';
+
+type Run = (worker: Worker, app: never) => void | Promise<void>;
+
+// Each class is loaded only when it is used: a sync worker must not pay for the event-loop side.
+const CLASSES: Readonly<Record<string, () => Promise<Run>>> = {
+  sync: async () => (await import('./sync.ts')).runSync as Run,
+};
+
+async function boot(): Promise<void> {
+  const start = JSON.parse(process.env[START_VARIABLE] ?? 'null') as WorkerStart | null;
+  if (!start) throw new Error('this program is started by a Gunicorn master');
+  delete process.env[START_VARIABLE];
+  const settings: GunicornSettings = { ...start.settings, ...(await readHooks(start.configFile)) };
+  process.title = `gunicorn: worker [${settings.proc_name ?? settings.default_proc_name}]`;
+  const log = new GunicornLog(settings);
+  log.info(`Booting worker with pid: ${process.pid}`);
+  let worker: Worker | null = null;
+  try {
+    worker = new Worker(start, settings);
+    setRuntime({ workerClass: start.workerClass });
+    worker.listenToSignals();
+    worker.hook('post_fork', null, worker);
+    const load = CLASSES[start.workerClass];
+    if (!load) throw new Error(`no worker class ${start.workerClass}`);
+    const directories = [process.cwd(), ...(settings.pythonpath?.split(',') ?? [])];
+    const [run, app] = await Promise.all([load(), importGunicornApp(start.app, directories)]);
+    worker.hook('post_worker_init', worker);
+    worker.booted = true;
+    await run(worker, app as never);
+  } catch (error) {
+    process.exitCode = fail(log, error, worker?.booted ?? false);
+    log.info(`Worker exiting (pid: ${process.pid})`);
+    process.exit();
+  }
+}
+
+function fail(log: GunicornLog, error: unknown, isBooted: boolean): number {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof AppImportError) {
+    process.stderr.write(`${message}\n`);
+    return APP_LOAD_ERROR;
+  }
+  log.exception('Exception in worker process', error);
+  process.stderr.write(`${message}\n`);
+  return isBooted ? 255 : WORKER_BOOT_ERROR;
+}
+
+await boot();

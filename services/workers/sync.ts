@@ -1,0 +1,82 @@
+/**
+ * The sync worker: one connection at a time, served inside the accept with blocking calls, then closed. While it is busy it cannot
+ * accept, send a heartbeat or run a signal handler, and what it has not taken waits in the kernel for any worker that is free.
+ * Everything that users see of Gunicorn's default worker follows from that.
+ */
+import { BlockingSocket } from '../http/blocking-socket.ts';
+import type { EnvironBase } from '../http/environ.ts';
+import { requestRules } from '../http/rules.ts';
+import { serveRequest, type WsgiServer } from '../http/serve.ts';
+import type { NetHandle, SocketName } from '../net-handle.ts';
+import { versionProfile } from '../versions.ts';
+import type { WsgiApp } from '../wsgi.ts';
+import { closeGracefully, whenClosed } from './graceful-close.ts';
+import type { Worker, WorkerListener } from './worker.ts';
+
+/** What every environ of this worker begins with. */
+export function environBase(worker: Worker, isMultithread: boolean): EnvironBase {
+  return {
+    serverSoftware: `gunicorn/${versionProfile().gunicorn}`,
+    isMultithread,
+    isMultiprocess: worker.settings.workers > 1,
+    errors: { write: (text) => worker.log.write(text), flush: () => {} },
+  };
+}
+
+/** The peer of an accepted connection; a unix socket's has no name. */
+export function peerOf(client: NetHandle): { address: string; port: number | null } {
+  const name: SocketName = {};
+  client.getpeername?.(name);
+  return { address: name.address ?? '', port: name.port ?? null };
+}
+
+/** Accepts and serves until the worker is told to stop. */
+export function runSync(worker: Worker, app: WsgiApp): void {
+  const server: WsgiServer = {
+    app,
+    rules: requestRules(worker.settings),
+    environ: environBase(worker, false),
+    log: worker.log,
+    settings: worker.settings,
+    countRequest: () => {
+      worker.countRequest();
+      // Nothing is kept alive: a client that sends nothing more would hold the whole worker.
+      return true;
+    },
+  };
+  const idle = setInterval(() => worker.notify(), Math.max(500, (worker.settings.timeout * 1000) / 2));
+
+  worker.onStop = () => {
+    clearInterval(idle);
+    for (const { handle } of worker.listeners) handle.close();
+    // After the callback: a stop may come from inside a request.
+    setImmediate(() => whenClosed(() => worker.exit(0)));
+  };
+  for (const listener of worker.listeners) {
+    listener.handle.onconnection = (status, client) => {
+      if (status < 0 || !client) return;
+      serveConnection(worker, server, listener, client);
+    };
+    const status = listener.handle.listen(worker.settings.backlog);
+    if (status < 0) throw new Error(`cannot listen at ${listener.name}: errno ${-status}`);
+  }
+}
+
+const directly = <Result>(call: () => Result): Result => call();
+
+function serveConnection(worker: Worker, server: WsgiServer, listener: WorkerListener, client: NetHandle): void {
+  worker.notify();
+  client.setBlocking(true);
+  client.setNoDelay?.(true);
+  const local = { address: listener.address, port: listener.port };
+  const socket = new BlockingSocket(client.fd, peerOf(client), local, directly);
+  try {
+    serveRequest(server, socket, 1);
+  } catch (error) {
+    worker.log.exception('Socket error processing request.', error);
+  } finally {
+    closeGracefully(client);
+  }
+  worker.notify();
+  if (worker.heartbeat.isAborted) worker.stop();
+}
