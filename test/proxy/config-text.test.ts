@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest';
+import type { ConfigError } from '../../proxy/config/error.ts';
+import { tokenize } from '../../proxy/config/lexer.ts';
+import { parseGlobals } from '../../proxy/config/parser.ts';
+import { compileRegex } from '../../proxy/config/regex.ts';
+import { parseFixed, parseSizeBytes, parseTimeMs } from '../../proxy/config/values.ts';
+
+function words(text: string): string[] {
+  return [...tokenize(text, 'f')].map((t) => (t.kind === 'word' ? t.text : t.kind));
+}
+
+describe('lexer', () => {
+  test('quotes, escapes, comments, ${}', () => {
+    expect(words('a "b c" \'d"e\'; # x\n{ } ')).toEqual(['a', 'b c', 'd"e', ';', '{', '}', 'end']);
+    expect(words('log "a\\"b\\tc\\\\d\\.e";')).toEqual(['log', 'a"b\tc\\d\\.e', ';', 'end']);
+    expect(words('set $x ${y}z;')).toEqual(['set', '$x', '${y}z', ';', 'end']);
+    expect(words('a\\;b;')).toEqual(['a\\;b', ';', 'end']);
+    expect(words('if ($a = "b") {')).toEqual(['if', '($a', '=', 'b', ')', '{', 'end']);
+    expect(words('a#b;')).toEqual(['a#b', ';', 'end']);
+  });
+
+  test('counts lines', () => {
+    const lines = [...tokenize('a\n"b\nc" d\n;', 'f')].map((t) => t.line);
+    expect(lines).toEqual([1, 2, 3, 4, 4]);
+  });
+
+  test('a character right after a quoted word is an error', () => {
+    expect(() => words('a "b"c;')).toThrow('unexpected "c" in f:1');
+  });
+});
+
+describe('parser faults come last, in nginx words', () => {
+  test.each([
+    ['a {', 'unexpected end of file, expecting "}" in command line:1'],
+    ['a', 'unexpected end of file, expecting ";" or "}" in command line:1'],
+    ['}', 'unexpected "}" in command line:1'],
+    [';', 'unexpected ";" in command line:1'],
+    ['{ }', 'unexpected "{" in command line:1'],
+    ['a { b }', 'unexpected "}" in command line:1'],
+    ['a;\n"b', 'unexpected end of file, expecting ";" or "}" in command line:2'],
+  ])('%j', (text, message) => {
+    const find = (list: ReturnType<typeof parseGlobals>): ConfigError | undefined => {
+      const last = list.at(-1);
+      return last?.fault ?? (last?.block ? find(last.block) : undefined);
+    };
+    expect(find(parseGlobals(text))?.message).toBe(message);
+  });
+});
+
+test('values', () => {
+  expect(parseTimeMs('1h30m')).toBe(5_400_000);
+  expect(parseTimeMs('500ms')).toBe(500);
+  expect(parseTimeMs('60')).toBe(60_000);
+  expect(parseTimeMs('1d 2h')).toBe(93_600_000);
+  for (const bad of ['', '1x', 's', '1m1h']) expect(parseTimeMs(bad)).toBeUndefined();
+  expect(parseSizeBytes('8k')).toBe(8192);
+  expect(parseSizeBytes('1g', true)).toBe(1024 ** 3);
+  for (const bad of ['', '1g', 'k', '-1', '1kb']) expect(parseSizeBytes(bad)).toBeUndefined();
+  expect(parseFixed('1.5', 3)).toBe(1500);
+});
+
+describe('regular expressions', () => {
+  test('PCRE spellings', () => {
+    expect(compileRegex('^/(?<a>[[:alpha:]]+)/(?P<b>\\d+)$', false).names).toEqual(['a', 'b']);
+    expect(compileRegex('^/(?<a>[[:alpha:]]+)/(?P<b>\\d+)$', false).regex.exec('/x/12')?.groups).toEqual({
+      a: 'x',
+      b: '12',
+    });
+    expect(compileRegex('(?i)ABC', false).regex.test('xabcx')).toBe(true);
+    expect(compileRegex('\\Qa.b\\E', false).regex.test('axb')).toBe(false);
+    expect(compileRegex('[]a]', false).regex.test(']')).toBe(true);
+    expect(compileRegex('(a)(b)', false).captureCount).toBe(2);
+  });
+
+  test('what JavaScript cannot do is refused', () => {
+    expect(() => compileRegex('a(', false)).toThrow();
+    expect(() => compileRegex('(?>a)', false)).toThrow('atomic groups');
+    expect(() => compileRegex('a++', false)).toThrow('possessive');
+  });
+});
