@@ -1,0 +1,110 @@
+// Starting peers, and reading from /proc what they cost: CPU time of a process and all its children, and memory.
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+
+/** Clock ticks a second of /proc/PID/stat (USER_HZ is 100 on every Linux that Node supports). */
+const TICKS = 100;
+
+/** Whether a program can be run. */
+export function hasProgram(name: string): boolean {
+  return spawnSync('sh', ['-c', `command -v ${name}`], { stdio: 'ignore' }).status === 0;
+}
+
+/** `taskset -c CORE` in front of a command, where that exists and there is more than one core. */
+export function pinned(core: number, command: readonly string[]): string[] {
+  return hasProgram('taskset') ? ['taskset', '-c', String(core), ...command] : [...command];
+}
+
+export function start(command: readonly string[], env: Record<string, string> = {}): ChildProcess {
+  const child = spawn(command[0]!, command.slice(1), {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...env },
+  });
+  let errors = '';
+  child.stderr!.on('data', (chunk: Buffer) => {
+    errors += chunk.toString();
+  });
+  child.on('exit', (code) => {
+    if (code) process.stderr.write(`${command.join(' ')} exited with ${code}: ${errors.slice(0, 500)}\n`);
+  });
+  return child;
+}
+
+export async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((done) => child.once('exit', done));
+  child.kill('SIGTERM');
+  await gone;
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address() as { port: number };
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** Resolves when something accepts on the port; gives up after 10 s. */
+export async function listening(port: number): Promise<void> {
+  for (let i = 0; i < 500; i++) {
+    const isUp = await new Promise<boolean>((done) => {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('connect', () => {
+        socket.destroy();
+        done(true);
+      });
+      socket.on('error', () => done(false));
+    });
+    if (isUp) return;
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  throw new Error(`nothing listens on port ${port}`);
+}
+
+/** A process and its descendants. */
+export function family(pid: number): number[] {
+  const parents = new Map<number, number>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
+      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0]));
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  const found = [pid];
+  for (const known of found) for (const [child, parent] of parents) if (parent === known) found.push(child);
+  return found;
+}
+
+/** CPU time (user and system, ms) of processes. */
+export function cpuTimeMs(pids: readonly number[]): number {
+  let ticks = 0;
+  for (const pid of pids) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      ticks += Number(fields[11]) + Number(fields[12]);
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return (ticks * 1000) / TICKS;
+}
+
+/** Resident memory of processes, in bytes. */
+export function residentBytes(pids: readonly number[]): number {
+  let bytes = 0;
+  for (const pid of pids) {
+    try {
+      bytes += Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) * 1024;
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return bytes;
+}
