@@ -3,6 +3,7 @@
 // Until all is up, a service that dies ends the attempt, whatever its restart policy: a port in use or a wrong flag shows
 // at once instead of scrolling by again and again. Afterwards, policies hold as Docker's do.
 import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Project } from '../compose/project.ts';
 import type { Condition, Service } from '../compose/service.ts';
 import type { LoopbackNetwork } from './addresses.ts';
@@ -28,6 +29,7 @@ interface Milestones {
 }
 
 const LAST_LINES = 10;
+const SETTLE_MS = 500;
 
 export class Stack {
   readonly #project: Project;
@@ -125,7 +127,10 @@ export class Stack {
         milestones.service_healthy.resolve();
         milestones.service_completed_successfully.resolve();
       }
-      await milestones[this.#readinessOf(service)].promise;
+      const readiness = this.#readinessOf(service);
+      await milestones[readiness].promise;
+      // Without a healthcheck a started process may still be on its way to an early end; it is given a moment for that.
+      if (readiness === 'service_started') await delay(SETTLE_MS, undefined, { ref: false });
     });
     await Promise.race([Promise.all(ready), this.#failure.promise]);
     this.#isUp = true;
@@ -202,13 +207,14 @@ export class Stack {
   }
 
   #reportDeath(replica: Replica, exit: Exit): void {
-    const lines = replica.voice.lastLines(LAST_LINES);
+    const said = replica.voice.lastLines().filter((line) => line.trim() !== '');
+    const lines = said.slice(-LAST_LINES);
     const after = `${(exit.ranMs / 1000).toFixed(1)} s`;
     const next = replica.status === 'restarting' && this.#isUp ? '; it will be restarted' : '';
     const words =
       lines.length === 0 ? ' It said nothing.' : ` Its last lines:\n${lines.map((line) => `    ${line}`).join('\n')}`;
     this.#console.say(`${replica.name} ended with ${exit.text} after ${after}${next}.${words}`);
-    const port = portInUse(lines);
+    const port = portInUse(said);
     if (port !== undefined) this.#console.say(describeHolder(port));
   }
 
