@@ -10,6 +10,8 @@ export interface Template {
   /** The whole value when there is no variable in it. */
   readonly constant: string | undefined;
   readonly parts: readonly (string | VariableRef)[];
+  /** Whether `$1` … `$9` stand in it. */
+  readonly hasCaptures: boolean;
   evaluate(r: Exchange): string;
 }
 
@@ -17,6 +19,7 @@ class Constant implements Template {
   readonly source: string;
   readonly constant: string;
   readonly parts: readonly string[];
+  readonly hasCaptures = false;
 
   constructor(source: string) {
     this.source = source;
@@ -33,8 +36,10 @@ class Compound implements Template {
   readonly source: string;
   readonly constant = undefined;
   readonly parts: readonly (string | VariableRef)[];
+  readonly hasCaptures: boolean;
 
   constructor(source: string, parts: readonly (string | VariableRef)[]) {
+    this.hasCaptures = parts.some((part) => typeof part !== 'string' && part.isCapture);
     this.source = source;
     this.parts = parts;
   }

@@ -15,6 +15,8 @@ export interface Variable {
   readonly set?: (r: Exchange, value: string) => void;
   /** False: `set`, `map` and captures may not redefine it. */
   readonly isChangeable?: boolean;
+  /** Only declared by `set`: where no `set` was run, a family of that prefix (`http_`, …) answers instead. */
+  readonly isWeak?: boolean;
 }
 
 /** A place in the configuration that names a variable. */
@@ -22,8 +24,11 @@ export class VariableRef {
   readonly name: string;
   readonly index: number;
   variable: Variable | undefined;
+  /** `$1` … `$9`. */
+  readonly isCapture: boolean;
 
   constructor(name: string, index: number) {
+    this.isCapture = /^[1-9]$/.test(name);
     this.name = name;
     this.index = index;
   }
@@ -83,15 +88,24 @@ export class VariableTable {
     return this.reference(key);
   }
 
+  /** What `set` does: declares a name, unless it has a meaning already that may be stored over. */
+  declare(name: string, variable: Variable, place: Place): VariableRef {
+    const key = name.toLowerCase();
+    const old = this.#known.get(key);
+    if (old && old.isChangeable !== true) throw errorAt(place, `the duplicate "${key}" variable`);
+    if (!old) this.#known.set(key, { ...variable, isChangeable: true, isWeak: true });
+    return this.reference(key);
+  }
+
   /** The variable, also by prefix (`http_`, `arg_`, …). */
   find(name: string): Variable | undefined {
     const known = this.#known.get(name);
-    if (known) return known;
+    if (known && !known.isWeak) return known;
     if (/^[1-9]$/.test(name)) return { get: (r) => r.captures?.[Number(name)] };
     for (const [prefix, make] of this.#prefixes) {
       if (name.startsWith(prefix)) return make(name.slice(prefix.length));
     }
-    return undefined;
+    return known;
   }
 
   /** Binds every reference; raises nginx's `unknown "x" variable`. */

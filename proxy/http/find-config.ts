@@ -36,6 +36,8 @@ export function selectLocation(r: Exchange): boolean {
 
 /** What changes with the location: content handler, keepalive. (ngx_http_update_location_config) */
 export function enterLocation(r: Exchange): void {
+  const { limitExcept } = r.location;
+  if (limitExcept && !limitExcept.methods.has(r.method)) r.location = limitExcept.location;
   const conf = coreModule.location(r.location);
   if (r.parent === undefined && r.isKeepalive) {
     if (conf.keepalive_timeout.timeoutMs === 0) r.isKeepalive = false;

@@ -14,6 +14,8 @@ export class BodyStore {
   #inMemory = 0;
   #fd = -1;
   #fileLength = 0;
+  /** Name of the temporary file, once there is one (`$request_body_file`). */
+  path: string | undefined;
 
   /** Appends; beyond `memoryLimit` bytes everything goes to a file in `tempDirectory`. Throws system errors. */
   append(chunk: Buffer, memoryLimit: number, tempDirectory: string): void {
@@ -27,6 +29,7 @@ export class BodyStore {
       mkdirSync(tempDirectory, { recursive: true, mode: 0o700 });
       const path = `${tempDirectory}/${String(++fileNumber).padStart(10, '0')}.${process.pid}`;
       this.#fd = openSync(path, 'wx+', 0o600);
+      this.path = path;
       unlinkSync(path);
       for (const old of this.chunks) this.#toFile(old);
       this.chunks.length = 0;

@@ -68,6 +68,31 @@ export function unescapeUri(text: string): string {
   return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
+/** Decodes what may stand decoded in a Location header, up to the first `?` (NGX_UNESCAPE_REDIRECT). */
+export function unescapeRedirect(text: string): string {
+  if (!text.includes('%')) return text;
+  let out = '';
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i]!;
+    if (c === '?') return out + text.slice(i);
+    if (c !== '%') {
+      out += c;
+      continue;
+    }
+    const hex = /^[0-9A-Fa-f]{2}/.exec(text.slice(i + 1, i + 3));
+    if (!hex) {
+      // A broken escape loses its `%`, and the whole of it when only the second digit is wrong.
+      if (/[0-9A-Fa-f]/.test(text[i + 1] ?? '')) i += 2;
+      continue;
+    }
+    const byte = Number.parseInt(hex[0], 16);
+    i += 2;
+    if (byte === 0x3f) return `${out}?${text.slice(i + 1)}`;
+    out += byte > 0x25 && byte < 0x7f ? String.fromCharCode(byte) : `%${hex[0]}`;
+  }
+  return out;
+}
+
 /** Escapes a path for a request line or a Location header: space, `#`, `%`, `?`, controls and bytes above 0x7e. */
 export function escapeUri(text: string): string {
   return NEEDS_URI.test(text) ? text.replace(URI_BYTES, percent) : text;
