@@ -5,13 +5,25 @@ import { accessModule } from '../modules/access.ts';
 import { accessLogModule, prepareAccessLogs } from '../modules/access-log.ts';
 import { blocksModule } from '../modules/core-blocks.ts';
 import { coreModule } from '../modules/core-rows.ts';
+import { headersModule } from '../modules/headers.ts';
+import { indexModule } from '../modules/index.ts';
 import { rewriteModule } from '../modules/rewrite.ts';
+import { tryFilesModule } from '../modules/try-files.ts';
 import { CORE_PREFIXES, CORE_VARIABLES } from '../modules/variables.ts';
 import type { AnyModule, Prepare } from './compile.ts';
 import type { Variable } from './variables.ts';
 
 /** All modules, in the order in which a name that several declare is looked for. */
-export const MODULES: readonly AnyModule[] = [coreModule, blocksModule, accessLogModule, rewriteModule, accessModule];
+export const MODULES: readonly AnyModule[] = [
+  coreModule,
+  blocksModule,
+  accessLogModule,
+  rewriteModule,
+  accessModule,
+  indexModule,
+  tryFilesModule,
+  headersModule,
+];
 
 /** Runs on every location, outer ones first, once its values are final. */
 export const PREPARE: readonly Prepare[] = [prepareRoot, prepareAccessLogs];

@@ -327,7 +327,7 @@ export class Http1Connection implements Downstream {
       this.#rawDrain.onDrain?.();
       return;
     }
-    this.#r?.onDrain?.();
+    this.#r?.drained();
     this.#tryComplete();
   }
 

@@ -14,6 +14,7 @@ import { runPhases } from './phases.ts';
 import type { RangeParts } from './range-parts.ts';
 import type { RequestBody } from './request-body.ts';
 import { ResponseHead } from './response.ts';
+import type { OutputOrder } from './subrequest.ts';
 import { extensionOf } from './uri.ts';
 import type { Server } from './virtual-server.ts';
 
@@ -111,6 +112,7 @@ export class Exchange {
   out = new ResponseHead();
   isHeadSent = false;
   isResponseEnded = false;
+  #isBodyEnded = false;
   isChunkedOut = false;
   /** Bytes sent to the client: all, and of the head. */
   bytesSent = 0;
@@ -128,12 +130,28 @@ export class Exchange {
   limitRateAfter = -1;
   hasGzipVary = false;
   #filters: BodyFilter | undefined;
+  /** Body filters that hold bytes back (slowed down by limit_rate, waiting for the compressor): producers wait too. */
+  holds = 0;
+  /** Puts the output of subrequests in its place; there when this request may start some, or is one. */
+  order: OutputOrder | undefined;
+  /** Subrequests of this request that have not ended. */
+  subrequests: Set<Exchange> | undefined;
+  /** How deep subrequests may still nest. */
+  subrequestsLeft = 51;
+  /** A subrequest whose output goes nowhere and that only keeps the connection from its next request (mirror). */
+  isBackground = false;
+  /** A subrequest's body, kept for its parent instead of being sent. */
+  captured: Buffer[] | undefined;
   /** Called when the client took what was written and more may come. */
   onDrain: (() => void) | undefined;
   /** Called when the client has gone away before the answer was complete. */
   onAbort: (() => void) | undefined;
   /** A subrequest's end: what its parent does with its status. */
   onSubrequestDone: ((r: Exchange, code: number) => number) | undefined;
+  /** Called once, when a subrequest is over. */
+  onSubrequestEnd: ((r: Exchange) => void) | undefined;
+  /** The response is complete, but subrequests in the background are not. */
+  isWaitingForBackground = false;
   /** Attempts at upstream servers, for the `$upstream_*` variables. */
   upstreamStates: UpstreamState[] | undefined;
   /** The upstream side of this request, at work or done. */
@@ -209,14 +227,27 @@ export class Exchange {
     if (this.isHeaderOnly || chunk.length === 0) return true;
     if (this.#filters) {
       this.#filters.write(typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk);
-      return !this.main.downstream.isBackedUp;
+      return this.isWritable;
     }
     return this.downstream.write(chunk);
   }
 
+  /** Whether a producer may go on writing at once. */
+  get isWritable(): boolean {
+    const { main } = this;
+    return !main.downstream.isBackedUp && main.holds === 0 && !(this.parent && this.order?.isBehind);
+  }
+
+  /** The client took what was written, or a filter let go of what it held: wakes the producers. */
+  drained(): void {
+    if (this.isWritable) this.onDrain?.();
+    if (this.subrequests) for (const sub of this.subrequests) sub.drained();
+  }
+
   /** The body is complete. */
   end(): void {
-    if (this.isResponseEnded) return;
+    if (this.#isBodyEnded) return;
+    this.#isBodyEnded = true;
     if (this.#filters && !this.isHeaderOnly) this.#filters.end();
     else this.endOutput();
   }
@@ -225,7 +256,7 @@ export class Exchange {
   endOutput(): void {
     if (this.isResponseEnded) return;
     this.isResponseEnded = true;
-    this.downstream.end();
+    if (!this.parent) this.downstream.end();
   }
 
   flush(): void {

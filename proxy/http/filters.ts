@@ -1,10 +1,12 @@
 // THE ORDER of output filters. A header filter looks at the response head before it is sent, may change it, may open a
 // body filter, and may replace the whole response. Mirrors the order of nginx's filter modules, from the handler
-// towards the client: not_modified, headers, gunzip, addition, sub, charset, ssi, gzip, range.
+// towards the client. What is asked of each request comes first; behind the place where subrequests join in
+// (subrequest.ts), what is done to the main request's whole output.
 import { headersFilter } from '../modules/headers.ts';
 import { notModifiedFilter } from '../modules/not-modified.ts';
 import { rangeFilter } from '../modules/range.ts';
 import type { Exchange } from './exchange.ts';
+import { paceFilter } from './pace.ts';
 
 /** A step that body bytes go through. `write` and `end` may be answered later; `next` is set when the chain is built. */
 export interface BodyFilter {
@@ -14,10 +16,17 @@ export interface BodyFilter {
   flush?(): void;
 }
 
-/** Adds a body filter: later ones are nearer to the client. `replaced`: the filter answered with something else. */
-export type HeaderFilter = (r: Exchange, open: (filter: BodyFilter) => void) => 'replaced' | undefined;
+/** Adds a body filter: later ones are nearer to the client, but for one that must see the body as it was made. */
+export type OpenFilter = (filter: BodyFilter, place?: 'first') => void;
 
-export const HEADER_FILTERS: readonly HeaderFilter[] = [notModifiedFilter, headersFilter, rangeFilter];
+/** `replaced`: the filter answered with something else. */
+export type HeaderFilter = (r: Exchange, open: OpenFilter) => 'replaced' | undefined;
+
+/** Filters of each request, and of each subrequest. */
+export const REQUEST_FILTERS: readonly HeaderFilter[] = [notModifiedFilter, headersFilter];
+
+/** Filters of the main request's output, its subrequests' included. The range filter's body part stands first of all. */
+export const OUTPUT_FILTERS: readonly HeaderFilter[] = [rangeFilter, paceFilter];
 
 class Last implements BodyFilter {
   declare next: BodyFilter;
@@ -34,21 +43,39 @@ class Last implements BodyFilter {
   end(): void {
     this.#r.endOutput();
   }
+
+  flush(): void {
+    this.#r.downstream.flush();
+  }
+}
+
+const NONE: BodyFilter[] = [];
+/** The chain under construction: header filters run to their end before another chain is begun, except in `replaced`. */
+let opened = NONE;
+
+function open(filter: BodyFilter, place?: 'first'): void {
+  if (opened === NONE) opened = [];
+  if (place === 'first') opened.unshift(filter);
+  else opened.push(filter);
 }
 
 /** Runs the header filters; returns the head of the body filter chain, undefined when no filter wants the body, or
  *  false when a filter answered otherwise. */
 export function openFilters(r: Exchange): BodyFilter | undefined | false {
-  let opened: BodyFilter[] | undefined;
-  const open = (filter: BodyFilter): void => {
-    opened ??= [];
-    opened.push(filter);
-  };
-  for (const filter of HEADER_FILTERS) {
+  opened = NONE;
+  for (const filter of REQUEST_FILTERS) {
     if (filter(r, open) === 'replaced') return false;
   }
-  if (!opened) return undefined;
-  const chain = opened as BodyFilter[];
-  for (let i = 0; i < chain.length; i++) chain[i]!.next = chain[i + 1] ?? new Last(r);
+  if (r.order) open(r.order);
+  if (!r.parent) {
+    for (const filter of OUTPUT_FILTERS) {
+      if (filter(r, open) === 'replaced') return false;
+    }
+  }
+  const chain = opened;
+  if (chain === NONE) return undefined;
+  const last = r.parent ? chain.length - 1 : chain.length;
+  for (let i = 0; i < last; i++) chain[i]!.next = chain[i + 1] ?? new Last(r);
+  opened = NONE;
   return chain[0];
 }

@@ -13,11 +13,13 @@ import {
   ERROR,
   HEADER_TOO_LARGE,
   NO_CERT,
+  OK,
   TO_HTTPS,
 } from './codes.ts';
 import { errorPage, hasErrorPage, MSIE_PADDING, tailOf } from './error-page.ts';
 import type { Exchange } from './exchange.ts';
 import { FIND_CONFIG, LOCATION_REWRITE, SERVER_REWRITE } from './phases.ts';
+import { abandonSubrequests, endSubrequest, hasBackground } from './subrequest.ts';
 
 /** Ends `r` with a return code of codes.ts or an HTTP status. */
 export function finalizeRequest(r: Exchange, code: number): void {
@@ -28,11 +30,7 @@ export function finalizeRequest(r: Exchange, code: number): void {
     return;
   }
   let rc = code;
-  if (r.parent && r.onSubrequestDone) {
-    const done = r.onSubrequestDone;
-    r.onSubrequestDone = undefined;
-    rc = done(r, rc);
-  }
+  if (r.parent && r.onSubrequestDone) rc = r.onSubrequestDone(r, rc);
   if (rc === ERROR || rc === 408 || rc === CLIENT_CLOSED) {
     terminate(r, rc);
     return;
@@ -58,12 +56,8 @@ export function finalizeRequest(r: Exchange, code: number): void {
 }
 
 function finish(r: Exchange): void {
-  if (r.parent) {
-    r.isFinished = true;
-    r.cleanUp();
-    return;
-  }
-  r.downstream.finished(r);
+  if (r.parent) endSubrequest(r);
+  else if (!hasBackground(r)) r.downstream.finished(r);
 }
 
 /** Called by the downstream when the last byte is out (or will never be): log, clean up. */
@@ -72,6 +66,7 @@ export function closeExchange(r: Exchange): void {
   r.isFinished = true;
   r.onDrain = undefined;
   r.onAbort = undefined;
+  abandonSubrequests(r);
   r.cleanUp();
   writeAccessLog(r);
 }
@@ -127,8 +122,7 @@ function sendPage(r: Exchange, code: number): void {
   out.clearEtag();
   if (!r.sendHeader()) return;
   if (!r.isHeaderOnly) r.write(page);
-  r.end();
-  finish(r);
+  finalizeRequest(r, OK);
 }
 
 function redirectToPage(

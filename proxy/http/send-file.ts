@@ -66,7 +66,6 @@ class FileSender {
   readonly #tail: string;
   #part = 0;
   #at = -1;
-  #isAsync = false;
   #isOver = false;
 
   constructor(r: Exchange, file: OpenFile) {
@@ -80,7 +79,6 @@ class FileSender {
     this.#r.onCleanup(() => this.#stop());
     const code = this.#go();
     if (code === DONE) {
-      this.#isAsync = true;
       this.#r.onDrain = () => this.#resume();
     }
     return code;
@@ -126,7 +124,7 @@ class FileSender {
         this.#at = -1;
       }
       if (this.#isOver) return DONE;
-      if (!mayGoOn) return DONE;
+      if (!mayGoOn && this.#part < this.#parts.length) return DONE;
       if (turn >= TURN_BYTES && this.#part < this.#parts.length) {
         setImmediate(() => this.#resume());
         return DONE;

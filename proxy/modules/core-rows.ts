@@ -2,6 +2,7 @@
 // types, …) stands in modules/core-blocks.ts.
 
 import {
+  type Cf,
   count,
   custom,
   defineModule,
@@ -22,6 +23,7 @@ import {
 } from '../config/rows.ts';
 import type { Template } from '../config/template.ts';
 import { parseSizeBytes, parseTimeMs } from '../config/values.ts';
+import { OpenFileCache } from '../http/open-file-cache.ts';
 import type { ErrorLog } from '../log.ts';
 import { parseErrorLog } from './error-log.ts';
 
@@ -199,7 +201,7 @@ export const coreModule = defineModule('core', {
         const pages = args.map((arg): ErrorPage => {
           const status = /^\d+$/.test(arg) ? Number(arg) : cf.fail(`invalid value "${arg}"`);
           if (status === 499) cf.fail(`invalid value "${arg}"`);
-          if (status < 300 || status > 599) cf.fail('value "' + arg + '" must be between 300 and 599');
+          if (status < 300 || status > 599) cf.fail(`value "${arg}" must be between 300 and 599`);
           // A request with a bad header may be answered through `error_page 400` or by its own number.
           return {
             status,
@@ -217,7 +219,12 @@ export const coreModule = defineModule('core', {
       defaultText: 'logs/error.log error',
       set: parseErrorLog,
     }),
-    open_file_cache: unused(HSL, '1-2', 'off | max=N [inactive=time]', 'off', 'files are opened anew for each request'),
+    open_file_cache: custom<OpenFileCache | null>(HSL, '1-2', {
+      default: null,
+      syntax: 'off | max=N [inactive=time]',
+      defaultText: 'off',
+      set: openFileCache,
+    }),
     open_file_cache_valid: time(HSL, '60s'),
     open_file_cache_min_uses: count(HSL, 1),
     open_file_cache_errors: flag(HSL, false),
@@ -252,4 +259,22 @@ function rootPath(
   let path = written;
   if (!isAlias && path.endsWith('/')) path = path.slice(0, -1);
   return { path: compile(path.startsWith('$') ? path : full(path)), isAlias };
+}
+
+function openFileCache(cf: Cf): OpenFileCache | null {
+  let max = 0;
+  let inactiveMs = 60_000;
+  let isOff = false;
+  for (const arg of cf.args) {
+    if (arg.startsWith('max=')) {
+      max = Number(arg.slice(4));
+      if (!/^max=\d+$/.test(arg) || max === 0) cf.fail(`invalid "open_file_cache" parameter "${arg}"`);
+    } else if (arg.startsWith('inactive=')) {
+      inactiveMs = parseTimeMs(arg.slice(9)) ?? cf.fail(`invalid "open_file_cache" parameter "${arg}"`);
+    } else if (arg === 'off') isOff = true;
+    else cf.fail(`invalid "open_file_cache" parameter "${arg}"`);
+  }
+  if (isOff) return null;
+  if (max === 0) cf.fail('"open_file_cache" must have the "max" parameter');
+  return new OpenFileCache(max, inactiveMs);
 }
