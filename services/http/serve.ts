@@ -30,8 +30,9 @@ export type Outcome = 'keep-alive' | 'close';
 
 type Hook = (...args: unknown[]) => unknown;
 
-/** Serves request number `number` of a connection. Never throws for what a client or an application did. */
-export function serveRequest(server: WsgiServer, socket: BlockingSocket, number: number): Outcome {
+/** Serves request number `number` of a connection. Never throws for what a client or an application did. At most `drainBytes`
+ * of a body that the application left unread are read to keep the connection. */
+export function serveRequest(server: WsgiServer, socket: BlockingSocket, number: number, drainBytes = 0): Outcome {
   const request = new WsgiRequest();
   let isParsed = false;
   let response: WsgiResponse | null = null;
@@ -41,7 +42,9 @@ export function serveRequest(server: WsgiServer, socket: BlockingSocket, number:
     const requestStart = request.header('X-REQUEST-START');
     response = new WsgiResponse(request, socket, requestStart === undefined ? null : new ServerTiming(requestStart));
     response.warn = (message) => server.log.warning(message);
-    return run(server, socket, request, response);
+    const outcome = run(server, socket, request, response);
+    // What the application left unread of the body would be taken for the next request.
+    return outcome === 'keep-alive' && !request.body.drain(drainBytes) ? 'close' : outcome;
   } catch (error) {
     if (error instanceof ClientGone) {
       server.log.debug(`Ignored premature client disconnection. ${error.message}`);

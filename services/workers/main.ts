@@ -14,6 +14,7 @@ type Run = (worker: Worker, app: never) => void | Promise<void>;
 // Each class is loaded only when it is used: a sync worker must not pay for the event-loop side.
 const CLASSES: Readonly<Record<string, () => Promise<Run>>> = {
   sync: async () => (await import('./sync.ts')).runSync as Run,
+  gthread: async () => (await import('./gthread.ts')).runGthread as Run,
 };
 
 async function boot(): Promise<void> {
@@ -33,10 +34,12 @@ async function boot(): Promise<void> {
     const load = CLASSES[start.workerClass];
     if (!load) throw new Error(`no worker class ${start.workerClass}`);
     const directories = [process.cwd(), ...(settings.pythonpath?.split(',') ?? [])];
-    const [run, app] = await Promise.all([load(), importGunicornApp(start.app, directories)]);
+    // The threads of a gthread worker load the application themselves.
+    const app = start.workerClass === 'gthread' ? null : importGunicornApp(start.app, directories);
+    const [run, loaded] = await Promise.all([load(), app]);
     worker.hook('post_worker_init', worker);
     worker.booted = true;
-    await run(worker, app as never);
+    await run(worker, loaded as never);
   } catch (error) {
     process.exitCode = fail(log, error, worker?.booted ?? false);
     log.info(`Worker exiting (pid: ${process.pid})`);

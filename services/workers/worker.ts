@@ -35,6 +35,8 @@ export class Worker {
   booted = false;
   /** What the class does when it is told to stop gracefully. */
   onStop: () => void = () => {};
+  /** How the class ends the process, when it is not just process.exit(). */
+  leave: ((status: number) => void) | null = null;
   readonly #maxRequests: number;
 
   constructor(start: WorkerStart, settings: GunicornSettings) {
@@ -108,13 +110,21 @@ export class Worker {
   }
 
   /** Says goodbye in the log and ends the process. */
-  exit(status: number): never {
+  exit(status: number): void {
+    if (this.leave) this.leave(status);
+    else {
+      this.goodbye();
+      process.exit(status);
+    }
+  }
+
+  /** The last words of a worker: the log line and the hook. */
+  goodbye(): void {
     this.log.info(`Worker exiting (pid: ${this.pid})`);
     try {
       this.hook('worker_exit', null, this);
     } catch (error) {
       this.log.warning(`Exception during worker exit:\n${(error as Error).stack}`);
     }
-    process.exit(status);
   }
 }

@@ -3,6 +3,7 @@
  * the WSGI callable itself. Views run on the thread that serves the request and may block it.
  */
 import { STATUS_CODES } from 'node:http';
+import { writeAll } from '../../log/log-file.ts';
 import { traceback } from '../../python-repr.ts';
 import type { Environ, StartResponse, WsgiApp, WsgiResult } from '../../wsgi.ts';
 import { HttpException } from './http-exception.ts';
@@ -170,7 +171,7 @@ function logException(name: string, request: Request, error: unknown): void {
   const date = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
   const time = `${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())},${String(now.getMilliseconds()).padStart(3, '0')}`;
   const about = `Exception on ${request.path} [${request.method}]`;
-  process.stderr.write(`[${date} ${time}] ERROR in ${name}: ${about}\n${traceback(error)}\n`);
+  writeAll(2, `[${date} ${time}] ERROR in ${name}: ${about}\n${traceback(error)}\n`);
 }
 
 /** The phrase of a status, for applications that show one. */

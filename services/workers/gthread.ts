@@ -1,0 +1,283 @@
+/**
+ * The gthread worker: the main thread accepts, also while all threads are busy, up to worker_connections; a pool of threads serves, each
+ * with blocking calls, all under one GIL; connections that are kept alive wait in the main thread, which costs no thread.
+ * The main thread needs the GIL for what it does, as in CPython: one call that holds it also stops the heartbeat.
+ */
+import net from 'node:net';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Worker as Thread } from 'node:worker_threads';
+import { createGil, Gil, type GilState } from '../gil/gil.ts';
+import type { NetHandle } from '../net-handle.ts';
+import type { WorkerStart } from './start.ts';
+import { peerOf } from './sync.ts';
+import { FIRST_READ_BYTES, ThreadQueue, type ThreadQueueMemory, threadQueueMemory } from './thread-queue.ts';
+import type { Worker, WorkerListener } from './worker.ts';
+
+const extension = path.extname(fileURLToPath(import.meta.url));
+const PROGRAM = new URL(`./gthread-thread${extension}`, import.meta.url);
+const LINGER_MS = 2000;
+const STOP_KEEPALIVE_MS = 2000;
+
+/** What a thread is started with. */
+export interface ThreadStart {
+  readonly start: WorkerStart;
+  readonly gil: GilState;
+  readonly queue: ThreadQueueMemory;
+  readonly index: number;
+}
+
+/** What a thread reports: it is ready or has failed to load the app, a connection is done, the process must stop or exit. */
+export type ThreadMessage =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'failed'; readonly status: number }
+  | { readonly kind: 'done'; readonly slot: number; readonly outcome: 'keep-alive' | 'pipelined' | 'defer' | 'close' }
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'exit'; readonly status: number };
+
+/** A connection, in whichever state: with a thread, or waiting here for bytes. */
+interface Connection {
+  readonly slot: number;
+  readonly handle: NetHandle;
+  readonly socket: net.Socket;
+  timer: NodeJS.Timeout | null;
+  /** Whether the next bytes must put the connection into the queue. */
+  isParked: boolean;
+  isClosing: boolean;
+}
+
+/** Runs the worker until it is told to stop. The application is loaded by the threads, each for itself. */
+export async function runGthread(worker: Worker): Promise<void> {
+  const { settings, start } = worker;
+  const state = createGil({ switchIntervalMs: settings.switch_interval, isOn: settings.gil === 'on' });
+  const memory = threadQueueMemory(settings.threads, settings.worker_connections);
+  const threads = Array.from({ length: settings.threads }, (_, index) => {
+    const data: ThreadStart = { start, gil: state, queue: memory, index };
+    return new Thread(PROGRAM, { workerData: data });
+  });
+  const master = new GthreadMain(worker, new Gil(state, settings.threads + 1), new ThreadQueue(memory), threads);
+  await master.ready();
+  master.accept();
+}
+
+/** The main thread's side. */
+class GthreadMain {
+  readonly #worker: Worker;
+  readonly #gil: Gil;
+  readonly #queue: ThreadQueue;
+  readonly #threads: readonly Thread[];
+  readonly #connections = new Map<number, Connection>();
+  readonly #freeSlots: number[];
+  readonly #scratch = Buffer.allocUnsafe(FIRST_READ_BYTES);
+  #kept = 0;
+  #busy = 0;
+
+  constructor(worker: Worker, gil: Gil, queue: ThreadQueue, threads: readonly Thread[]) {
+    this.#worker = worker;
+    this.#gil = gil;
+    this.#queue = queue;
+    this.#threads = threads;
+    this.#freeSlots = Array.from({ length: worker.settings.worker_connections }, (_, slot) => slot).reverse();
+  }
+
+  /** Resolves when a first thread can serve. A thread that cannot load the application ends the process with its status. */
+  ready(): Promise<void> {
+    return new Promise((done) => {
+      for (const thread of this.#threads) {
+        thread.on('message', (message: ThreadMessage) => {
+          if (message.kind === 'ready') done();
+          else this.#onMessage(message);
+        });
+        thread.on('error', (error) => {
+          this.#worker.log.exception('Exception in worker process', error);
+          this.#leave(this.#worker.booted ? 1 : 3);
+        });
+      }
+    });
+  }
+
+  accept(): void {
+    const worker = this.#worker;
+    const beat = setInterval(() => this.#underGil(() => worker.notify()), 1000);
+    worker.onStop = () => {
+      clearInterval(beat);
+      this.#stop();
+    };
+    worker.leave = (status) => this.#leave(status);
+    for (const listener of worker.listeners) {
+      listener.handle.onconnection = (status, client) => {
+        if (status >= 0 && client) this.#onConnection(listener, client);
+      };
+      const status = listener.handle.listen(worker.settings.backlog);
+      if (status < 0) throw new Error(`cannot listen at ${listener.name}: errno ${-status}`);
+    }
+    worker.notify();
+  }
+
+  #underGil(action: () => void): void {
+    this.#gil.acquire();
+    try {
+      action();
+    } finally {
+      this.#gil.release();
+    }
+  }
+
+  #onConnection(_: WorkerListener, handle: NetHandle): void {
+    const slot = this.#freeSlots.pop();
+    if (slot === undefined) {
+      // Over worker_connections: Gunicorn would not have accepted it. Nothing was read yet, so a reset tells a proxy to try elsewhere.
+      handle.close();
+      return;
+    }
+    this.#underGil(() => {
+      handle.setNoDelay?.(true);
+      const options = {
+        handle,
+        allowHalfOpen: true,
+        onread: { buffer: this.#scratch, callback: (bytes: number) => this.#onBytes(connection, bytes) },
+      };
+      const socket = new net.Socket(options as unknown as net.SocketConstructorOpts);
+      const connection: Connection = { slot, handle, socket, timer: null, isParked: false, isClosing: false };
+      this.#connections.set(slot, connection);
+      this.#queue.open(slot, handle.fd, peerOf(handle));
+      socket.on('end', () => this.#onEnd(connection));
+      socket.on('error', () => this.#onEnd(connection));
+      socket.resume();
+      this.#enqueue(connection);
+    });
+  }
+
+  #enqueue(connection: Connection): void {
+    this.#busy++;
+    const thread = this.#queue.push(connection.slot);
+    if (thread >= 0) this.#threads[thread]?.postMessage(null);
+  }
+
+  // Bytes have come: the thread reads the rest itself, so reading stops here and the descriptor becomes a blocking one.
+  #onBytes(connection: Connection, bytes: number): boolean {
+    if (connection.isClosing) return true;
+    connection.handle.setBlocking(true);
+    const wasParked = this.#unpark(connection);
+    this.#queue.setData(connection.slot, this.#scratch.subarray(0, bytes));
+    if (wasParked) this.#underGil(() => this.#enqueue(connection));
+    return false;
+  }
+
+  #onEnd(connection: Connection): void {
+    if (this.#unpark(connection)) this.#close(connection);
+    else this.#queue.setEnd(connection.slot);
+  }
+
+  /** Waits for bytes without a thread, for so long; a kept-alive connection counts against the limit of those. */
+  #park(connection: Connection, ms: number): void {
+    connection.isParked = true;
+    this.#queue.keptAlive = ++this.#kept;
+    connection.timer = setTimeout(() => {
+      this.#unpark(connection);
+      this.#close(connection);
+    }, ms);
+    // Bytes may have come between the end of the thread's wait and now.
+    if (this.#queue.hasData(connection.slot)) {
+      this.#unpark(connection);
+      this.#enqueue(connection);
+      return;
+    }
+    connection.handle.setBlocking(false);
+    connection.socket.resume();
+  }
+
+  #unpark(connection: Connection): boolean {
+    if (!connection.isParked) return false;
+    connection.isParked = false;
+    this.#queue.keptAlive = --this.#kept;
+    if (connection.timer) clearTimeout(connection.timer);
+    return true;
+  }
+
+  #close(connection: Connection): void {
+    const { socket, slot } = connection;
+    this.#connections.delete(slot);
+    const free = (): void => {
+      this.#freeSlots.push(slot);
+      if (!this.#worker.alive) this.#leaveWhenIdle();
+    };
+    if (socket.destroyed) {
+      free();
+      return;
+    }
+    connection.handle.setBlocking(false);
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+    socket.removeAllListeners('end').removeAllListeners('error');
+    socket.on('end', () => socket.destroy());
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      clearTimeout(timer);
+      free();
+    });
+    // What still comes is dropped here: the connection may not be reset before the client has read the response.
+    connection.isClosing = true;
+    socket.end();
+    socket.resume();
+  }
+
+  #onMessage(message: Exclude<ThreadMessage, { kind: 'ready' }>): void {
+    if (message.kind === 'failed') this.#leave(message.status);
+    else if (message.kind === 'exit') this.#leave(message.status, false);
+    else if (message.kind === 'stop') this.#worker.stop();
+    else this.#onDone(message);
+  }
+
+  #onDone(message: Extract<ThreadMessage, { kind: 'done' }>): void {
+    const connection = this.#connections.get(message.slot);
+    this.#busy--;
+    if (!connection) return;
+    const { keepalive } = this.#worker.settings;
+    this.#underGil(() => {
+      if (message.outcome === 'pipelined') this.#enqueue(connection);
+      else if (message.outcome === 'keep-alive') {
+        this.#park(connection, this.#worker.alive ? keepalive * 1000 : Math.min(keepalive * 1000, STOP_KEEPALIVE_MS));
+      } else if (message.outcome === 'defer' && this.#worker.alive) this.#park(connection, keepalive * 1000);
+      else this.#close(connection);
+    });
+  }
+
+  #stop(): void {
+    this.#queue.markStopping();
+    for (const { handle } of this.#worker.listeners) handle.close();
+    for (const connection of this.#connections.values()) {
+      if (!connection.isParked || !connection.timer) continue;
+      clearTimeout(connection.timer);
+      const ms = Math.min(this.#worker.settings.keepalive * 1000, STOP_KEEPALIVE_MS);
+      connection.timer = setTimeout(() => {
+        this.#unpark(connection);
+        this.#close(connection);
+      }, ms);
+    }
+    const beat = setInterval(() => this.#worker.notify(), 1000);
+    beat.unref();
+    setTimeout(() => this.#leave(0), this.#worker.settings.graceful_timeout * 1000).unref();
+    this.#leaveWhenIdle();
+  }
+
+  #leaveWhenIdle(): void {
+    if (this.#connections.size === 0) this.#leave(0);
+  }
+
+  /** Ends the process. Node would wait for threads that are inside a system call, so a busy process is replaced instead of left. */
+  #leave(status: number, saysGoodbye = true): void {
+    if (saysGoodbye) this.#worker.goodbye();
+    if (this.#busy > 0) replaceProcess(status);
+    process.exit(status);
+  }
+}
+
+/** Exits at once with a status, whatever the other threads are doing: exec() takes no leave of them. */
+function replaceProcess(status: number): void {
+  const { execve } = process as { execve?: (file: string, args: string[], env: NodeJS.ProcessEnv) => never };
+  try {
+    execve?.('/bin/sh', ['sh', '-c', `exit ${status}`], {});
+  } catch {
+    execve?.(process.execPath, [process.execPath, '-e', `process.exit(${status})`], {});
+  }
+}
