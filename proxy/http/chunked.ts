@@ -24,9 +24,26 @@ export class ChunkedDecoder {
     return this.#state === STATE.done;
   }
 
-  /** A lower bound of the bytes still to come on the wire. */
-  get isAtBoundary(): boolean {
-    return this.#state === STATE.size && this.#digits === 0;
+  /** The fewest bytes that are still to come on the wire: what a reader may wait for. */
+  get wanted(): number {
+    switch (this.#state) {
+      case STATE.size:
+        return this.#digits === 0 ? 3 : 1 + (this.#size ? this.#size + 4 : 1);
+      case STATE.extension:
+      case STATE.sizeLf:
+        return 1 + (this.#size ? this.#size + 4 : 1);
+      case STATE.data:
+        return this.#size + 4;
+      case STATE.dataCr:
+      case STATE.dataLf:
+        return 4;
+      case STATE.trailerLine:
+        return 2;
+      case STATE.done:
+        return 0;
+      default:
+        return 1;
+    }
   }
 
   /**

@@ -46,9 +46,11 @@ export function absoluteLocation(r: Exchange, path: string): string {
 export function headText(r: Exchange): string {
   const { out } = r;
   const conf = coreModule.location(r.location);
-  let head = `HTTP/1.1 ${out.statusText || STATUS_TEXT[out.status] || `${String(out.status).padStart(3, '0')} `}\r\nServer: ${
-    out.server ?? serverToken(conf.server_tokens)
-  }\r\nDate: ${out.date ?? httpDateNow()}\r\n`;
+  let head = `HTTP/1.1 ${out.statusText || STATUS_TEXT[out.status] || `${String(out.status).padStart(3, '0')} `}\r\n`;
+  const server = out.server ?? serverToken(conf.server_tokens);
+  if (server !== '') head += `Server: ${server}\r\n`;
+  const date = out.date ?? httpDateNow();
+  if (date !== '') head += `Date: ${date}\r\n`;
   if (out.contentType !== '')
     head += `Content-Type: ${out.charset === '' ? out.contentType : out.fullContentType()}\r\n`;
   if (out.contentLength >= 0) head += `Content-Length: ${out.contentLength}\r\n`;

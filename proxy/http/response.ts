@@ -8,12 +8,14 @@ export class ResponseHead {
   status = 0;
   /** Status text of an upstream (`200 OK`), else ''. */
   statusText = '';
-  /** Set when an upstream's own header is passed on. */
+  /** '' when an upstream's own header is passed on, at its place in the list: then none is made. */
   server: string | undefined;
   date: string | undefined;
   contentType = '';
   /** Charset to add to the content type; '' for none. */
   charset = '';
+  /** What an upstream's X-Accel-Charset says. */
+  overrideCharset: string | undefined;
   /** -1: not known. */
   contentLength = -1;
   /** Unix seconds, -1: none. */
