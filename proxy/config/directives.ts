@@ -5,8 +5,10 @@ import { accessModule } from '../modules/access.ts';
 import { accessLogModule, prepareAccessLogs } from '../modules/access-log.ts';
 import { blocksModule } from '../modules/core-blocks.ts';
 import { coreModule } from '../modules/core-rows.ts';
+import { eventsModule } from '../modules/events.ts';
 import { headersModule } from '../modules/headers.ts';
 import { indexModule } from '../modules/index.ts';
+import { processModule } from '../modules/process.ts';
 import { rewriteModule } from '../modules/rewrite.ts';
 import { tryFilesModule } from '../modules/try-files.ts';
 import { CORE_PREFIXES, CORE_VARIABLES } from '../modules/variables.ts';
@@ -15,6 +17,8 @@ import type { Variable } from './variables.ts';
 
 /** All modules, in the order in which a name that several declare is looked for. */
 export const MODULES: readonly AnyModule[] = [
+  processModule,
+  eventsModule,
   coreModule,
   blocksModule,
   accessLogModule,

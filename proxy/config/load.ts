@@ -5,12 +5,13 @@ import type { Server } from '../http/virtual-server.ts';
 import { ServerTable } from '../http/virtual-server.ts';
 import type { ListenAddress } from '../listen/address.ts';
 import type { LogFile } from '../log.ts';
+import { checkEvents } from '../modules/events.ts';
 import { lookupHost } from '../resolver-hosts.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { Compiler, Scope } from './compile.ts';
 import { BUILT_IN_VARIABLES, MODULES, PREPARE, VARIABLE_PREFIXES } from './directives.ts';
 import { errorAt } from './error.ts';
-import { parseFile, parseGlobals } from './parser.ts';
+import { type KnownFiles, parseFile, parseGlobals } from './parser.ts';
 import { type Holder, MAIN } from './rows.ts';
 import { VariableTable } from './variables.ts';
 
@@ -22,6 +23,8 @@ export interface LoadOptions {
   /** `-g`. */
   readonly globals?: string;
   readonly warn: (message: string) => void;
+  /** Texts of the configuration's files, in place of what is on disk. */
+  readonly files?: KnownFiles;
 }
 
 /** A whole configuration, frozen. */
@@ -53,7 +56,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   );
   const main = new Scope(MAIN, undefined);
   if (options.globals) compiler.walk(parseGlobals(options.globals), main);
-  const parsed = parseFile(options.confFile, confPrefix);
+  const parsed = parseFile(options.confFile, confPrefix, options.files);
   compiler.walk(parsed.directives, main);
 
   const conf: unknown[] = [];
@@ -61,6 +64,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const http: { conf: unknown[] } = { conf: [] };
   if (compiler.httpScope) finishHttp(compiler, compiler.httpScope, http);
   for (const act of compiler.atEnd) act();
+  checkEvents(compiler);
   if (compiler.hasHttp) variables.resolve();
   for (const listen of compiler.listens.values()) {
     listen.table = new ServerTable(listen.defaultServer, listen.servers, (name) =>

@@ -2,7 +2,7 @@
 // node of the tree instead of being thrown at once, because nginx acts on directives while it reads: an unknown
 // directive above the syntax error is what it reports.
 import { globSync, readFileSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { isAbsolute, join, matchesGlob } from 'node:path';
 import { ConfigError, errnoText, errorAt } from './error.ts';
 import { type Token, tokenize } from './lexer.ts';
 
@@ -24,18 +24,25 @@ export interface ParsedConfig {
   readonly files: ReadonlyMap<string, string>;
 }
 
+/** Texts of the files that another process of ours has read, to be used instead of what is on disk now. */
+export type KnownFiles = ReadonlyMap<string, string>;
+
 /** Reads `file` and everything it includes. Relative includes are relative to `confPrefix`. */
-export function parseFile(file: string, confPrefix: string): ParsedConfig {
+export function parseFile(file: string, confPrefix: string, known?: KnownFiles): ParsedConfig {
   const files = new Map<string, string>();
   let text: string;
   try {
-    text = readFileSync(file, 'latin1');
+    text = readText(file, known);
   } catch (error) {
     throw new ConfigError(`open() "${file}" failed ${errnoText(error)}`);
   }
   files.set(file, text);
-  const directives = new FileParser(text, file, confPrefix, files).parse();
+  const directives = new FileParser(text, file, confPrefix, files, known).parse();
   return { directives, files };
+}
+
+function readText(name: string, known: KnownFiles | undefined): string {
+  return known?.get(name) ?? readFileSync(name, 'latin1');
 }
 
 /** Parses directives given on the command line (`-g`), as nginx names their place: `command line`. */
@@ -48,8 +55,10 @@ class FileParser {
   #file: string;
   #confPrefix: string;
   #files: Map<string, string>;
+  #known: KnownFiles | undefined;
 
-  constructor(text: string, file: string, confPrefix: string, files: Map<string, string>) {
+  constructor(text: string, file: string, confPrefix: string, files: Map<string, string>, known?: KnownFiles) {
+    this.#known = known;
     this.#tokens = tokenize(text, file);
     this.#file = file;
     this.#confPrefix = confPrefix;
@@ -113,19 +122,23 @@ class FileParser {
 
   #include(pattern: string, place: { file: string; line: number }, out: Directive[]): boolean {
     const full = isAbsolute(pattern) ? pattern : join(this.#confPrefix, pattern);
-    const names = /[*?[]/.test(full) ? globSync(full).sort() : [full];
+    const names = /[*?[]/.test(full) ? this.#glob(full) : [full];
     for (const name of names) {
       let text: string;
       try {
-        text = readFileSync(name, 'latin1');
+        text = readText(name, this.#known);
       } catch (error) {
         throw errorAt(place, `open() "${name}" failed ${errnoText(error)}`);
       }
       this.#files.set(name, text);
       const before = out.length;
-      new FileParser(text, name, this.#confPrefix, this.#files).#into(out, 0);
+      new FileParser(text, name, this.#confPrefix, this.#files, this.#known).#into(out, 0);
       if (out.length > before && out[out.length - 1]!.fault) return false;
     }
     return true;
+  }
+  #glob(pattern: string): string[] {
+    const names = this.#known ? [...this.#known.keys()].filter((name) => matchesGlob(name, pattern)) : globSync(pattern);
+    return names.sort();
   }
 }

@@ -1,0 +1,116 @@
+// Accepts the connections of one bound socket and hands each to the protocol it speaks: HTTP/1.x, TLS, HTTP/2, with a
+// PROXY protocol header in front where that was asked for. The first step of a request's path. Mirrors
+// ngx_event_accept and ngx_http_init_connection.
+import { Server, type Socket } from 'node:net';
+import { ClientConnection, counters } from '../http/client.ts';
+import { serveHttp1 } from '../http/connection.ts';
+import { serveH2 } from '../http/h2-connection.ts';
+import { processLog } from '../http/log-context.ts';
+import { coreModule } from '../modules/core-rows.ts';
+import type { ListenAddress } from './address.ts';
+import { readProxyHeader } from './proxy-protocol.ts';
+import type { Handle, SocketPlan } from './sockets.ts';
+import { acceptTls } from './tls-accept.ts';
+
+/** What the events block limits; set for the process when it starts to serve. */
+export const limits = { workerConnections: 512 };
+
+/** net.Server on a handle that is bound already: `_listen2` is how a cluster's workers do it, for pipes as well. */
+interface AdoptingServer {
+  _handle: Handle;
+  _listen2(address: null, port: -1, family: -1, backlog: number): void;
+}
+
+export class Listener {
+  readonly key: string;
+  readonly #server: Server;
+  #addresses: readonly ListenAddress[];
+  /** Local addresses need not be asked for when the socket has only one. */
+  #isSingle: boolean;
+
+  constructor(plan: SocketPlan) {
+    this.key = plan.key;
+    this.#addresses = plan.addresses;
+    this.#isSingle = isSingle(plan);
+    this.#server = new Server({ allowHalfOpen: true, noDelay: false }, (socket) => this.#accept(socket));
+    this.#server.on('error', (error) => processLog.log?.write('alert', `accept() failed (${error.message})`));
+  }
+
+  /** Starts to accept on a bound handle; resolves when connections are queued by the system. */
+  listen(handle: Handle, backlog: number): Promise<void> {
+    return new Promise((done, failed) => {
+      this.#server.once('error', failed);
+      this.#server.once('listening', () => {
+        this.#server.off('error', failed);
+        done();
+      });
+      const server = this.#server as unknown as AdoptingServer;
+      server._handle = handle;
+      server._listen2(null, -1, -1, backlog);
+    });
+  }
+
+  /** Goes over to the addresses of a new configuration, for connections to come. */
+  use(plan: SocketPlan): void {
+    this.#addresses = plan.addresses;
+    this.#isSingle = isSingle(plan);
+  }
+
+  /** Accepts no more. Connections that are there live on. */
+  close(): void {
+    this.#server.close();
+  }
+
+  #accept(socket: Socket): void {
+    counters.accepted++;
+    if (counters.active >= limits.workerConnections) {
+      processLog.log?.write('alert', `${limits.workerConnections} worker_connections are not enough`);
+      socket.destroy();
+      return;
+    }
+    counters.handled++;
+    const client = this.#client(socket);
+    if (!client) {
+      // The client has gone already.
+      socket.destroy();
+      return;
+    }
+    const { listen } = client;
+    if (listen.soKeepalive !== undefined) socket.setKeepAlive(listen.soKeepalive);
+    if (coreModule.location(listen.defaultServer.root).tcp_nodelay && listen.family !== 'unix') socket.setNoDelay(true);
+    if (listen.isProxyProtocol) readProxyHeader(socket, client, serve);
+    else serve(socket, client);
+  }
+
+  #client(socket: Socket): ClientConnection | undefined {
+    const first = this.#addresses[0]!;
+    if (first.family === 'unix') {
+      return new ClientConnection(first, { address: 'unix:', port: 0 }, { address: first.text, port: 0 });
+    }
+    const { remoteAddress, remotePort } = socket;
+    if (remoteAddress === undefined) return undefined;
+    const remote = { address: remoteAddress, port: remotePort! };
+    if (this.#isSingle) return new ClientConnection(first, remote, { address: first.host, port: first.port });
+    const { localAddress, localPort } = socket;
+    if (localAddress === undefined) return undefined;
+    const exact = this.#addresses.find((a) => a.host === localAddress) ?? first;
+    return new ClientConnection(exact, remote, { address: localAddress, port: localPort! });
+  }
+}
+
+function isSingle(plan: SocketPlan): boolean {
+  return plan.addresses.length === 1 && !plan.addresses[0]!.isWildcard;
+}
+
+/** Starts the protocol of a connection whose first bytes are the client's own. */
+function serve(socket: Socket, client: ClientConnection): void {
+  const { listen } = client;
+  if (listen.isSsl) {
+    acceptTls(socket, client, (secured, protocol) => {
+      if (protocol === 'plain') serveHttp1(secured, client, true);
+      else if (protocol === 'h2') serveH2(secured, client);
+      else serveHttp1(secured, client);
+    });
+  } else if (listen.isHttp2) serveH2(socket, client);
+  else serveHttp1(socket, client);
+}

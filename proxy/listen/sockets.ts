@@ -1,0 +1,172 @@
+// The sockets behind the listen directives: which ones there must be, bound once by the process that outlives the
+// workers and shared with them. A reload keeps the sockets that both configurations want. Mirrors
+// ngx_open_listening_sockets; raw handles are used because only they can be bound without listening and shared.
+import { chmodSync, existsSync } from 'node:fs';
+import * as net from 'node:net';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { getSystemErrorName } from 'node:util';
+import { errnoText } from '../config/error.ts';
+import type { LogLevel } from '../log.ts';
+import type { ListenAddress } from './address.ts';
+import { portOwner } from './port-owner.ts';
+
+/** A bound socket as libuv has it; what net.Server listens on. */
+export interface Handle {
+  readonly fd: number;
+  close(done?: () => void): void;
+  getsockname?(out: object): number;
+}
+
+/** A socket to have: the address that it is bound to, and the listen addresses that it serves. */
+export interface SocketPlan {
+  /** As nginx names the socket in messages; the key under which it is kept across a reload. */
+  readonly key: string;
+  readonly family: 4 | 6 | 'unix';
+  readonly host: string;
+  readonly port: number;
+  readonly isIpv6Only: boolean;
+  readonly backlog: number;
+  /** One socket a worker instead of one for all. */
+  readonly isReuseport: boolean;
+  /** First the address that the socket is bound to, then narrower ones that a wildcard covers. */
+  readonly addresses: readonly ListenAddress[];
+}
+
+/** Decides the sockets: an address of a port whose wildcard is bound as well needs none of its own. */
+export function planSockets(listens: readonly ListenAddress[]): SocketPlan[] {
+  const ours = process.env['PORTICO_ADDRESS'];
+  const plans: (SocketPlan & { addresses: ListenAddress[] })[] = [];
+  const wildcards = listens.filter((l) => l.isWildcard);
+  for (const listen of [...wildcards, ...listens.filter((l) => !l.isWildcard)]) {
+    const moved = listen.isWildcard && ours !== undefined && ours !== '';
+    const host = moved ? ours : listen.host;
+    const family = moved ? (net.isIPv6(ours) ? 6 : 4) : listen.family;
+    const covered = plans.find((p) => {
+      if (p.family !== family || p.port !== listen.port || family === 'unix') return false;
+      if (p.host === host) return true;
+      return !moved && !listen.hasOptions && p.addresses[0]!.isWildcard && (p.host === '0.0.0.0' || p.host === '::');
+    });
+    if (covered) {
+      covered.addresses.push(listen);
+      continue;
+    }
+    plans.push({
+      key: listen.text,
+      family,
+      host,
+      port: listen.port,
+      isIpv6Only: listen.isIpv6Only,
+      backlog: listen.backlog,
+      isReuseport: listen.isReuseport,
+      addresses: [listen],
+    });
+  }
+  return plans;
+}
+
+type CreateHandle = (host: string, port: number, type: number, fd: number, flags: number) => Handle | number;
+const { _createServerHandle: createHandle } = net as unknown as { _createServerHandle: CreateHandle };
+
+/** Binds one socket; a system error number when it cannot be. */
+function bindOne(plan: SocketPlan): Handle | number {
+  if (plan.family === 'unix') {
+    const bound = createHandle(plan.host, -1, -1, -1, 0);
+    // The runtime says EACCES for a directory that is not there.
+    if (bound === -13 && !existsSync(dirname(plan.host))) return -2;
+    if (typeof bound === 'object') chmodSync(plan.host, 0o666);
+    return bound;
+  }
+  const flags = (plan.family === 6 && plan.isIpv6Only ? 1 : 0) | (plan.isReuseport ? 2 : 0);
+  const bound = createHandle(plan.host, plan.port, plan.family, -1, flags);
+  if (typeof bound === 'number') return bound;
+  // bind(2)'s "in use" is told late; asking for the name brings it out.
+  const late = bound.getsockname!({});
+  if (late) {
+    bound.close();
+    return late;
+  }
+  return bound;
+}
+
+const TRIES = 5;
+const RETRY_MS = 500;
+
+/** The sockets of a process, by key. */
+export class ListenSockets {
+  readonly #bound = new Map<string, { readonly plan: SocketPlan; readonly handles: readonly Handle[] }>();
+
+  /** Handles of a plan: one, or one a worker. */
+  handlesOf(plan: SocketPlan): readonly Handle[] {
+    return this.#bound.get(plan.key)!.handles;
+  }
+
+  /**
+   * Binds what `plans` want and is not there yet, trying again for a while when an address is in use. False when it
+   * could not be done: the log says why, and nothing new is kept. In a test "in use" is not an error.
+   */
+  async open(
+    plans: readonly SocketPlan[],
+    workers: number,
+    write: (level: LogLevel, message: string) => void,
+    isTest = false,
+  ): Promise<boolean> {
+    const fresh = new Map<SocketPlan, Handle[]>();
+    const giveBack = (): void => {
+      for (const handles of fresh.values()) for (const handle of handles) handle.close();
+    };
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      let failed: SocketPlan | undefined;
+      for (const plan of plans) {
+        if (this.#bound.has(plan.key) || fresh.has(plan)) continue;
+        const handles: Handle[] = [];
+        for (let i = 0; i < (plan.isReuseport ? workers : 1); i++) {
+          const bound = bindOne(plan);
+          if (typeof bound === 'object') {
+            handles.push(bound);
+            continue;
+          }
+          for (const handle of handles.splice(0)) handle.close();
+          const code = getSystemErrorName(bound);
+          if (code === 'EADDRINUSE' && isTest) break;
+          write('emerg', `bind() to ${plan.key} failed ${errnoText({ code, errno: bound })}`);
+          if (code !== 'EADDRINUSE') {
+            giveBack();
+            return false;
+          }
+          failed = plan;
+          break;
+        }
+        if (handles.length) fresh.set(plan, handles);
+      }
+      if (!failed) {
+        for (const [plan, handles] of fresh) this.#bound.set(plan.key, { plan, handles });
+        return true;
+      }
+      if (attempt === TRIES - 1) {
+        giveBack();
+        const owner = failed.family === 'unix' ? undefined : portOwner(failed.port);
+        if (owner) write('notice', `port ${failed.port} is held by ${owner}`);
+        write('emerg', 'still could not bind()');
+        return false;
+      }
+      write('notice', `try again to bind() after ${RETRY_MS}ms`);
+      await sleep(RETRY_MS);
+    }
+    return false;
+  }
+
+  /** Closes the sockets that `plans` do not want any more; all without an argument. */
+  close(plans: readonly SocketPlan[] = []): void {
+    for (const [key, { handles }] of this.#bound) {
+      if (plans.some((p) => p.key === key)) continue;
+      for (const handle of handles) handle.close();
+      this.#bound.delete(key);
+    }
+  }
+
+  /** The sockets that are there. */
+  get keys(): readonly string[] {
+    return [...this.#bound.keys()];
+  }
+}

@@ -1,0 +1,184 @@
+// The master's worker processes: spawning them with their sockets, replacing those that crash, and telling them what
+// to do. A worker that dies as soon as it has started is replaced more and more slowly, so that it cannot become a
+// storm. Mirrors ngx_spawn_process, ngx_reap_children and ngx_signal_worker_processes.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { type Cycle, coreOf, workerUserOf } from './cycle.ts';
+import { type ListenSockets, planSockets } from './listen/sockets.ts';
+import { serveWorker } from './master-link.ts';
+import { workerCommand } from './worker-command.ts';
+import { FATAL, type StartMessage, type ToMaster, type ToWorker } from './worker-messages.ts';
+
+const ENTRY = fileURLToPath(
+  new URL(`./worker-start${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
+);
+
+/** A worker that lives shorter than this counts as one that died at once. */
+const SHORT_LIFE_MS = 1000;
+const LONGEST_WAIT_MS = 5000;
+
+export interface WorkerContext {
+  readonly cycle: Cycle;
+  readonly sockets: ListenSockets;
+  readonly start: Pick<StartMessage, 'options' | 'ticketKeys' | 'isDaemon'>;
+}
+
+interface Worker {
+  readonly process: ChildProcess;
+  readonly slot: number;
+  readonly startedMs: number;
+  readonly context: WorkerContext;
+  isReady: boolean;
+  isExiting: boolean;
+  isRespawned: boolean;
+}
+
+export class Workers {
+  readonly #all = new Set<Worker>();
+  readonly #log: () => Cycle['log'];
+  readonly #onChange: () => void;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  /** Deaths in a row of workers that hardly lived. */
+  #shortLives = 0;
+  isStopping = false;
+
+  /** `onChange` is called when a worker became ready or ended. */
+  constructor(log: () => Cycle['log'], onChange: () => void) {
+    this.#log = log;
+    this.#onChange = onChange;
+  }
+
+  get count(): number {
+    return this.#all.size;
+  }
+
+  /** Workers of a cycle that serve. */
+  readyOf(cycle: Cycle): number {
+    let ready = 0;
+    for (const worker of this.#all) if (worker.context.cycle === cycle && worker.isReady && !worker.isExiting) ready++;
+    return ready;
+  }
+
+  /** Workers of a cycle that have not become ready yet, or wait to be replaced. */
+  pendingOf(cycle: Cycle): number {
+    let pending = this.#timers.size;
+    for (const worker of this.#all) if (worker.context.cycle === cycle && !worker.isReady) pending++;
+    return pending;
+  }
+
+  /** Starts the workers of a cycle. */
+  start(context: WorkerContext): void {
+    this.#log().write('notice', 'start worker processes');
+    const count = coreOf(context.cycle).worker_processes;
+    for (let slot = 0; slot < count; slot++) this.#spawn(context, slot);
+  }
+
+  #spawn(context: WorkerContext, slot: number): void {
+    const { cycle, sockets } = context;
+    const command = workerCommand(cycle, slot, ENTRY);
+    const child = spawn(command.file, command.args, {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      serialization: 'advanced',
+      env: command.env,
+    });
+    const worker: Worker = {
+      process: child,
+      slot,
+      startedMs: performance.now(),
+      context,
+      isReady: false,
+      isExiting: false,
+      isRespawned: true,
+    };
+    this.#all.add(worker);
+    child.on('error', (error) => {
+      this.#log().write('alert', `fork() failed while spawning "worker process" (${error.message})`);
+      if (child.pid === undefined) this.#ended(worker, FATAL, null);
+    });
+    child.on('exit', (code, signal) => this.#ended(worker, code, signal));
+    child.on('message', (message: ToMaster) => this.#receive(worker, message));
+    if (child.pid === undefined) return;
+    this.#log().write('notice', `start worker process ${child.pid}`);
+    send(worker, {
+      kind: 'start',
+      ...context.start,
+      files: [...cycle.config.files],
+      user: workerUserOf(cycle),
+    });
+    for (const plan of planSockets(cycle.config.listens)) {
+      const handles = sockets.handlesOf(plan);
+      send(worker, { kind: 'socket', key: plan.key }, handles[slot % handles.length]);
+    }
+    send(worker, { kind: 'listen' });
+  }
+
+  #receive(worker: Worker, message: ToMaster): void {
+    switch (message.kind) {
+      case 'ready':
+        worker.isReady = true;
+        this.#onChange();
+        return;
+      case 'ask': {
+        const value = serveWorker(message.topic, message.value);
+        const reply = (answer: unknown): void => send(worker, { kind: 'answer', id: message.id, value: answer });
+        if (value instanceof Promise) void value.then(reply);
+        else reply(value);
+        return;
+      }
+      case 'tell':
+        serveWorker(message.topic, message.value);
+    }
+  }
+
+  #ended(worker: Worker, code: number | null, signal: NodeJS.Signals | null): void {
+    if (!this.#all.delete(worker)) return;
+    const name = `worker process ${worker.process.pid}`;
+    const log = this.#log();
+    if (signal) log.write('alert', `${name} exited on signal ${constants.signals[signal]}`);
+    else log.write('notice', `${name} exited with code ${code}`);
+    if (code === FATAL && worker.isRespawned && !worker.isExiting) {
+      log.write('alert', `${name} exited with fatal code ${FATAL} and cannot be respawned`);
+      worker.isRespawned = false;
+    }
+    if (worker.isRespawned && !worker.isExiting && !this.isStopping) this.#replace(worker);
+    this.#onChange();
+  }
+
+  #replace(dead: Worker): void {
+    const lived = performance.now() - dead.startedMs;
+    this.#shortLives = lived < SHORT_LIFE_MS ? this.#shortLives + 1 : 0;
+    // A signal to the whole process group reaches the workers first: the turn's end tells whether the master goes, too.
+    const waitMs = this.#shortLives < 2 ? 1 : Math.min(LONGEST_WAIT_MS, 50 * 2 ** Math.min(this.#shortLives, 10));
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      if (!this.isStopping) this.#spawn(dead.context, dead.slot);
+    }, waitMs);
+    this.#timers.add(timer);
+  }
+
+  /** Gives a command to the workers of `cycle`, or to all. */
+  tell(kind: 'quit' | 'terminate' | 'reopen', isMeant: (cycle: Cycle) => boolean = () => true): void {
+    for (const worker of this.#all) {
+      if (!isMeant(worker.context.cycle)) continue;
+      if (kind === 'quit' && worker.isExiting) continue;
+      send(worker, { kind });
+      if (kind !== 'reopen') worker.isExiting = true;
+    }
+    if (kind === 'reopen') return;
+    // Replacements of the dead ones of an old cycle are not wanted any more; a stopping master wants none at all.
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  /** Ends those that do not go. */
+  kill(): void {
+    for (const worker of this.#all) worker.process.kill('SIGKILL');
+  }
+}
+
+function send(worker: Worker, message: ToWorker, handle?: unknown): void {
+  if (!worker.process.connected) return;
+  // A worker that dies while it is spoken to is reported by its exit.
+  worker.process.send(message, handle as never, {}, () => {});
+}

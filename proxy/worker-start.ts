@@ -1,0 +1,6 @@
+// Where a worker process starts: the master forks this file (master-workers.ts) and speaks to it over IPC.
+import { useCompileCache } from './compile-cache.ts';
+
+useCompileCache();
+const { runWorker } = await import('./worker.ts');
+runWorker();
