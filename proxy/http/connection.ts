@@ -12,19 +12,13 @@ import { Fields, type RequestLine } from './head.ts';
 import { type HeadResult, readHead } from './head-reader.ts';
 import { settleFraming } from './http1-head.ts';
 import { Http1Output } from './http1-output.ts';
+import { openConnections, shutdown } from './open-connections.ts';
 import { SERVER_REWRITE } from './phases.ts';
+import { ReadAhead } from './read-ahead.ts';
 import { applyFields, applyUri, useServer } from './request-checks.ts';
-
-/** Connections of this worker; a graceful stop closes the idle ones. */
-export const openConnections = new Set<Http1Connection>();
-
-/** Whether this worker is stopping gracefully: no more keepalive. */
-export const shutdown = { isExiting: false };
+import { ClientTunnel } from './tunnel.ts';
 
 type State = 'idle' | 'head' | 'busy' | 'lingering' | 'raw' | 'closed';
-
-/** Bytes that may wait unread by us while a request is being served. */
-const READ_AHEAD_BYTES = 65_536;
 
 /** Serves HTTP/1.x on an accepted (and, for TLS, secured) socket. `isPlainOnTls`: answer 497 to whatever comes. */
 export function serveHttp1(socket: Socket, client: ClientConnection, isPlainOnTls = false): Http1Connection {
@@ -37,8 +31,7 @@ export class Http1Connection implements Downstream {
   readonly #isPlainOnTls: boolean;
   readonly #deadline: Deadline;
   #state: State = 'idle';
-  #pending: Buffer | undefined;
-  #isPaused = false;
+  readonly #ahead: ReadAhead;
   #isClientGone = false;
   #r: Exchange | undefined;
   #isReadingBody = false;
@@ -46,14 +39,15 @@ export class Http1Connection implements Downstream {
   readonly #output: Http1Output;
   #isDone = false;
   #lingerUntil = 0;
-  #raw: { onData: (chunk: Buffer) => void; onEnd: () => void } | undefined;
-  #rawDrain: RawDownstream | undefined;
+  #lingerStepMs = 0;
+  #tunnel: ClientTunnel | undefined;
 
   constructor(socket: Socket, client: ClientConnection, isPlainOnTls: boolean) {
     this.socket = socket;
     this.client = client;
     this.#isPlainOnTls = isPlainOnTls;
     this.#deadline = new Deadline(() => this.#expired());
+    this.#ahead = new ReadAhead(socket);
     this.#output = new Http1Output(socket, () => this.#sendExpired());
     openConnections.add(this);
     counters.active++;
@@ -82,14 +76,14 @@ export class Http1Connection implements Downstream {
   #onData(chunk: Buffer): void {
     switch (this.#state) {
       case 'raw':
-        this.#raw!.onData(chunk);
+        this.#tunnel!.onData(chunk);
         return;
       case 'busy':
-        if (this.#isReadingBody && !this.#isBodyPaused && !this.#pending) {
+        if (this.#isReadingBody && !this.#isBodyPaused && this.#ahead.isEmpty) {
           this.#feedBody(chunk, 0);
           return;
         }
-        this.#keep(chunk);
+        this.#ahead.add(chunk);
         return;
       case 'lingering':
         this.#linger();
@@ -97,22 +91,8 @@ export class Http1Connection implements Downstream {
       case 'closed':
         return;
       default:
-        this.#readHead(this.#pending ? Buffer.concat([this.#pending, chunk]) : chunk);
+        this.#readHead(this.#ahead.takeWith(chunk));
     }
-  }
-
-  #keep(chunk: Buffer): void {
-    this.#pending = this.#pending ? Buffer.concat([this.#pending, chunk]) : chunk;
-    if (this.#pending.length > READ_AHEAD_BYTES && !this.#isPaused) {
-      this.#isPaused = true;
-      this.socket.pause();
-    }
-  }
-
-  #unpause(): void {
-    if (!this.#isPaused) return;
-    this.#isPaused = false;
-    this.socket.resume();
   }
 
   /** Parses one head out of `buf`, or keeps the bytes for later. */
@@ -120,10 +100,7 @@ export class Http1Connection implements Downstream {
     let from = 0;
     // Empty lines before a request are skipped (RFC 9112 2.2).
     while (from < buf.length && (buf[from] === 13 || buf[from] === 10)) from++;
-    if (from === buf.length) {
-      this.#pending = undefined;
-      return;
-    }
+    if (from === buf.length) return;
     const conf = coreModule.server(this.client.sniServer ?? this.client.listen.defaultServer);
     if (this.#state === 'idle') {
       this.#state = 'head';
@@ -139,7 +116,7 @@ export class Http1Connection implements Downstream {
       return;
     }
     const result = readHead(buf, from, conf);
-    if (result.kind === 'more') this.#pending = from === 0 ? buf : buf.subarray(from);
+    if (result.kind === 'more') this.#ahead.set(from === 0 ? buf : buf.subarray(from));
     else if (result.kind === 'head') this.#request(result, buf, from + result.length);
     else this.#refuse(result);
   }
@@ -179,7 +156,7 @@ export class Http1Connection implements Downstream {
     this.#isDone = false;
     this.#isReadingBody = false;
     this.#isBodyPaused = false;
-    this.#pending = rest.length ? rest : undefined;
+    this.#ahead.set(rest);
     this.#deadline.clear();
     counters.reading--;
     counters.writing++;
@@ -234,10 +211,9 @@ export class Http1Connection implements Downstream {
   resumeBody(): void {
     this.#isBodyPaused = false;
     if (!this.#isReadingBody) return;
-    const rest = this.#pending;
-    this.#pending = undefined;
+    const rest = this.#ahead.take();
     if (rest) this.#feedBody(rest, 0);
-    this.#unpause();
+    this.#ahead.resume();
     if (this.#isClientGone) this.#bodyCut();
   }
 
@@ -246,7 +222,7 @@ export class Http1Connection implements Downstream {
     const body = r.body!;
     const end = body.feed(buf, at);
     r.requestLength += end - at;
-    if (end < buf.length) this.#keep(buf.subarray(end));
+    if (end < buf.length) this.#ahead.add(buf.subarray(end));
     if (body.isComplete) {
       this.#isReadingBody = false;
       if (this.#state === 'busy' && !this.#isDone) this.#deadline.clear();
@@ -271,7 +247,7 @@ export class Http1Connection implements Downstream {
     this.#isClientGone = true;
     switch (this.#state) {
       case 'raw':
-        this.#raw!.onEnd();
+        this.#tunnel!.onEnd();
         return;
       case 'busy':
         if (this.#isReadingBody) this.#bodyCut();
@@ -298,9 +274,9 @@ export class Http1Connection implements Downstream {
     counters.active--;
     if (state === 'idle') counters.waiting--;
     else if (state === 'head') counters.reading--;
-    const raw = this.#raw;
-    this.#raw = undefined;
-    raw?.onEnd();
+    const tunnel = this.#tunnel;
+    this.#tunnel = undefined;
+    tunnel?.onEnd();
     const r = this.#r;
     this.#r = undefined;
     if (r && state !== 'lingering') {
@@ -323,8 +299,8 @@ export class Http1Connection implements Downstream {
 
   #onDrain(): void {
     this.#output.drained();
-    if (this.#rawDrain) {
-      this.#rawDrain.onDrain?.();
+    if (this.#tunnel) {
+      this.#tunnel.onDrain?.();
       return;
     }
     this.#r?.drained();
@@ -444,34 +420,26 @@ export class Http1Connection implements Downstream {
       this.#state = 'idle';
       counters.waiting++;
       this.#deadline.set(conf.keepalive_timeout.timeoutMs);
-      const rest = this.#pending;
-      this.#pending = undefined;
-      if (rest) {
-        // Pipelined: not recursively, or a long pipeline would overflow the stack.
-        this.#pending = rest;
-        setImmediate(nextRequest, this);
-      }
-      this.#unpause();
+      // Pipelined: not recursively, or a long pipeline would overflow the stack.
+      if (!this.#ahead.isEmpty) setImmediate(nextRequest, this);
+      this.#ahead.resume();
       return;
     }
     const lingers =
-      conf.lingering_close === 'always' ||
-      (conf.lingering_close === 'on' && (r.isLingering || this.#pending !== undefined));
+      conf.lingering_close === 'always' || (conf.lingering_close === 'on' && (r.isLingering || !this.#ahead.isEmpty));
     this.#r = undefined;
     if (lingers && !this.#isClientGone) {
       this.#state = 'lingering';
-      this.#pending = undefined;
+      this.#ahead.take();
       this.#lingerUntil = performance.now() + conf.lingering_time;
       this.#lingerStepMs = conf.lingering_timeout;
       this.#deadline.set(conf.lingering_timeout);
       this.socket.end();
-      this.#unpause();
+      this.#ahead.resume();
       return;
     }
     this.#close();
   }
-
-  #lingerStepMs = 0;
 
   #linger(): void {
     const left = this.#lingerUntil - performance.now();
@@ -481,10 +449,9 @@ export class Http1Connection implements Downstream {
 
   /** Reads the request that came behind the last one. */
   readPipelined(): void {
-    const rest = this.#pending;
-    if (this.#state !== 'idle' || !rest) return;
-    this.#pending = undefined;
-    this.#readHead(rest);
+    if (this.#state !== 'idle') return;
+    const rest = this.#ahead.take();
+    if (rest) this.#readHead(rest);
   }
 
   #close(): void {
@@ -510,31 +477,24 @@ export class Http1Connection implements Downstream {
   takeOver(r: Exchange, onData: (chunk: Buffer) => void, onEnd: () => void): RawDownstream {
     this.flush();
     this.#state = 'raw';
-    this.#raw = { onData, onEnd };
-    const raw: RawDownstream = {
-      write: (chunk) => {
-        this.#output.writeRaw(r, chunk);
-        return !this.isBackedUp;
-      },
-      end: () => {
-        this.#raw = undefined;
-        if (this.#state !== 'closed') {
-          this.#state = 'busy';
-          r.isResponseEnded = true;
-          r.isKeepalive = false;
-        }
-      },
-      destroy: () => this.destroy(),
-      pause: () => this.socket.pause(),
-      resume: () => this.socket.resume(),
-      onDrain: undefined,
-    };
-    this.#rawDrain = raw;
-    const rest = this.#pending;
-    this.#pending = undefined;
-    this.#unpause();
-    if (rest) process.nextTick(() => this.#raw?.onData(rest));
-    return raw;
+    const tunnel = new ClientTunnel(r, this.socket, this.#output, {
+      data: onData,
+      end: onEnd,
+      ended: () => this.#tunnelEnded(r),
+    });
+    this.#tunnel = tunnel;
+    const rest = this.#ahead.take();
+    this.#ahead.resume();
+    if (rest) process.nextTick(() => this.#tunnel?.onData(rest));
+    return tunnel;
+  }
+
+  #tunnelEnded(r: Exchange): void {
+    this.#tunnel = undefined;
+    if (this.#state === 'closed') return;
+    this.#state = 'busy';
+    r.isResponseEnded = true;
+    r.isKeepalive = false;
   }
 }
 

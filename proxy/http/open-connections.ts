@@ -1,0 +1,13 @@
+// The connections of this worker, for a graceful stop: idle ones are closed at once, the others finish their request.
+
+/** What a stop needs of a connection, whatever it speaks. */
+export interface OpenConnection {
+  /** Nothing is being served: it may be closed without loss. */
+  readonly isIdle: boolean;
+  destroy(): void;
+}
+
+export const openConnections = new Set<OpenConnection>();
+
+/** Whether this worker is stopping gracefully: no more keepalive. */
+export const shutdown = { isExiting: false };
