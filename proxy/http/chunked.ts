@@ -51,8 +51,14 @@ export class ChunkedDecoder {
    * the body, or of the buffer). Returns -1 for a malformed body.
    */
   feed(buf: Buffer, at: number, emit: (slice: Buffer) => void): number {
+    return this.feedRange(buf, at, buf.length, (bytes, from, to) => {
+      emit(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to));
+    });
+  }
+
+  /** The same for the bytes of `buf` from `at` to `end`, without making slices. */
+  feedRange(buf: Buffer, at: number, end: number, emit: (bytes: Buffer, from: number, to: number) => void): number {
     let i = at;
-    const end = buf.length;
     while (i < end && this.#state !== STATE.done) {
       const c = buf[i]!;
       switch (this.#state) {
@@ -81,7 +87,7 @@ export class ChunkedDecoder {
           break;
         case STATE.data: {
           const take = Math.min(this.#size, end - i);
-          emit(i === 0 && take === end ? buf : buf.subarray(i, i + take));
+          emit(buf, i, i + take);
           this.#size -= take;
           i += take;
           if (this.#size === 0) this.#state = STATE.dataCr;
