@@ -9,7 +9,7 @@ export interface PublishedPort {
   target: number;
 }
 
-const SHORT = /^(?:(\[[0-9a-f:.]+\]|[0-9.]+):)?(?:(\d+)(?:-(\d+))?:)?(\d+)(?:-(\d+))?(?:\/(tcp|udp))?$/i;
+const SHORT = /^(?:(\[[0-9a-f:.]+\]|\d+\.\d+\.\d+\.\d+):)?(?:(\d+)(?:-(\d+))?:)?(\d+)(?:-(\d+))?(?:\/(tcp|udp))?$/i;
 
 /** The published TCP ports of a service, in the file's order; ports without a host side are not published locally. */
 export function portsOf(node: Located): PublishedPort[] {

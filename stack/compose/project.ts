@@ -109,6 +109,13 @@ function checkDependencies(project: Project, shown: string): void {
       if (target === undefined) {
         throw new ComposeError(shown, dependency.line, `${field} names "${dependency.service}", which is no service`);
       }
+      if (dependency.condition === 'service_healthy' && target.healthcheck === undefined) {
+        throw new ComposeError(
+          shown,
+          dependency.line,
+          `${field} waits for "${target.name}" to be healthy, but it has no healthcheck`,
+        );
+      }
       const at = trail.indexOf(target.name);
       if (at !== -1 || target === service) {
         const circle = [...trail.slice(at === -1 ? trail.length : at), service.name, target.name].join(' -> ');
