@@ -40,6 +40,8 @@ export function compileRegex(pattern: string, isCaseless: boolean): CompiledRege
   }
   const names: string[] = [];
   const translated = translate(source, names);
+  // Unicode properties of bytes are those of Latin-1, as in PCRE without UTF mode; JavaScript knows them with `u` only.
+  if (/\\[pP]\{/.test(translated)) flags += 'u';
   let regex: RegExp;
   try {
     regex = new RegExp(translated, flags);
@@ -70,6 +72,10 @@ function translate(source: string, names: string[]): string {
         const literal = source.slice(i + 1, close < 0 ? undefined : close);
         out += literal.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
         i = close < 0 ? source.length : close + 1;
+      } else if (next === 'p' || next === 'P') {
+        const property = /^\{\^?\w+\}/.exec(source.slice(i + 1))?.[0] ?? `{${source[i + 1]}}`;
+        out += `\\${next}${property}`;
+        i += source[i + 1] === '{' ? property.length : 1;
       } else out += `\\${next}`;
     } else if (inClass) {
       const posix = c === '[' ? /^\[:(\^?)(\w+):\]/.exec(source.slice(i)) : null;

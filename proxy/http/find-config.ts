@@ -43,15 +43,19 @@ export function enterLocation(r: Exchange): void {
     if (conf.keepalive_timeout.timeoutMs === 0) r.isKeepalive = false;
     else if (r.client.requests >= conf.keepalive_requests) r.isKeepalive = false;
     else if (Date.now() - r.client.startMs > conf.keepalive_time) r.isKeepalive = false;
-    else if (conf.keepalive_disable.has('msie6') && isOldBrowser(r)) r.isKeepalive = false;
+    else if (isBadAtKeepalive(r, conf.keepalive_disable)) r.isKeepalive = false;
   }
   if (r.location.handler) r.contentHandler = r.location.handler;
 }
 
-function isOldBrowser(r: Exchange): boolean {
-  // MSIE before 7 closes the connection after POST responses; nginx turns keepalive off for it.
+/** MSIE 5 and 6 stall after POST, Safari on macOS may POST into a closed connection. */
+function isBadAtKeepalive(r: Exchange, disabled: ReadonlySet<string>): boolean {
   const agent = r.headers.get('user-agent');
-  return agent !== undefined && r.method === 'POST' && /MSIE [4-6]\./.test(agent) && !agent.includes('Opera');
+  if (agent === undefined) return false;
+  if (r.method === 'POST' && disabled.has('msie6')) return /MSIE [4-6]\./.test(agent) && !agent.includes('Opera');
+  return (
+    disabled.has('safari') && agent.includes('Safari/') && agent.includes('Mac OS X') && !/Gecko\/|Chrome\//.test(agent)
+  );
 }
 
 /** Stores named captures as variables. */

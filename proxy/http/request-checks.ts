@@ -128,8 +128,6 @@ export function applyFields(r: Exchange, fields: Fields, targetHost: string | un
         if (UNIQUE.has(lower[i]!) && lower.indexOf(lower[i]!) !== i) return duplicate(r, fields, i);
     }
   }
-  r.isKeepalive = r.version > 1000 ? connection !== 'close' : connection === 'keep-alive';
-
   if (host !== undefined) {
     const valid = validHost(host);
     if (valid === undefined) {
@@ -180,11 +178,15 @@ export function applyFields(r: Exchange, fields: Fields, targetHost: string | un
     r.log('info', `client sent ${r.method} method`);
     return 405;
   }
+  const tlsFault = r.client.listen.isSsl ? tlsChecks.of(r) : 0;
+  if (tlsFault) return tlsFault;
+  // Only now: a request that was refused above closes its connection.
+  r.isKeepalive = r.version > 1000 ? connection !== 'close' : connection === 'keep-alive';
   if (r.isChunked || r.contentLength > 0) {
     r.body = new RequestBody(r, r.contentLength, r.isChunked);
     r.isLingering = true;
   }
-  return r.client.listen.isSsl ? tlsChecks.of(r) : 0;
+  return 0;
 }
 
 const CLOSE_TOKEN = /close/i;

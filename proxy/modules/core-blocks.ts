@@ -74,7 +74,7 @@ export const blocksModule = defineModule('blocks', {
       set(cf, previous) {
         const names = cf.args.map((arg) => serverName(cf, arg));
         const server = cf.scope.server!;
-        if (!previous) server.name = cf.args[0] === '$hostname' ? names[0]!.text : cf.args[0]!;
+        if (!previous) server.name = names[0]!.text.replace(/^\./, '');
         server.names.push(...names);
         return [...(previous ?? []), ...names];
       },
@@ -251,7 +251,7 @@ function listenOption(cf: Cf, to: ListenAddress, option: string): void {
 }
 
 function serverName(cf: Cf, arg: string): ServerName {
-  const text = arg === '$hostname' ? hostname() : arg;
+  const text = arg === '$hostname' ? hostname() : arg.startsWith('~') ? arg : arg.toLowerCase();
   if (text.startsWith('~')) {
     if (text === '~') cf.fail(`empty regex in server name "${text}"`);
     // Host names are compared in lower case.
@@ -304,12 +304,12 @@ function openLocation(cf: Cf): void {
       for (const capture of regex.names) compiler.capture(capture, directive);
       location = new Location('regex', name, directive, outer, regex);
     } catch (error) {
-      return cf.fail(`${(error as Error).message} in "${name}"`);
+      cf.fail(`${(error as Error).message} in "${name}"`);
     }
   } else if (modifier === '=' || modifier === '^~' || modifier === '') {
     location = new Location(modifier === '=' ? 'exact' : kind, name, directive, outer, undefined, modifier === '^~');
   } else {
-    return cf.fail(`invalid location modifier "${modifier}"`);
+    cf.fail(`invalid location modifier "${modifier}"`);
   }
   if (scope.context === LOCATION) {
     if (outer.kind === 'exact') cf.fail(`location "${name}" cannot be inside the exact location "${outer.name}"`);
