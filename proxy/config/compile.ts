@@ -5,6 +5,7 @@ import { Location, LocationTable } from '../http/location.ts';
 import type { Server } from '../http/virtual-server.ts';
 import type { ListenAddress } from '../listen/address.ts';
 import type { LogFile } from '../log.ts';
+import { whyOutOfScope } from '../modules/out-of-scope.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { ConfigError, errorAt, type Place } from './error.ts';
 import type { Directive } from './parser.ts';
@@ -113,7 +114,7 @@ export class Compiler {
   #one(directive: Directive, scope: Scope): void {
     const { name, args, block } = directive;
     const candidates = this.#table.get(name);
-    if (!candidates) throw errorAt(directive, `unknown directive "${name}"`);
+    if (!candidates) throw errorAt(directive, whyOutOfScope(directive) ?? `unknown directive "${name}"`);
     const row = candidates.find((r) => r.in & scope.context);
     if (!row) throw errorAt(directive, `"${name}" directive is not allowed here`);
     if (block && !row.isBlock) throw errorAt(directive, `directive "${name}" is not terminated by ";"`);

@@ -8,6 +8,7 @@ import { coreModule } from '../modules/core-rows.ts';
 import { eventsModule } from '../modules/events.ts';
 import { headersModule } from '../modules/headers.ts';
 import { indexModule } from '../modules/index.ts';
+import { outOfScopeModule } from '../modules/out-of-scope.ts';
 import { processModule } from '../modules/process.ts';
 import { rewriteModule } from '../modules/rewrite.ts';
 import { tryFilesModule } from '../modules/try-files.ts';
@@ -27,6 +28,7 @@ export const MODULES: readonly AnyModule[] = [
   indexModule,
   tryFilesModule,
   headersModule,
+  outOfScopeModule,
 ];
 
 /** Runs on every location, outer ones first, once its values are final. */

@@ -138,7 +138,9 @@ class FileParser {
     return true;
   }
   #glob(pattern: string): string[] {
-    const names = this.#known ? [...this.#known.keys()].filter((name) => matchesGlob(name, pattern)) : globSync(pattern);
+    const names = this.#known
+      ? [...this.#known.keys()].filter((name) => matchesGlob(name, pattern))
+      : globSync(pattern);
     return names.sort();
   }
 }

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { action, type Cf, custom, defineModule, flag, MAIN, oneOf, text, time, unused } from '../config/rows.ts';
+import { type Cf, custom, defineModule, flag, MAIN, oneOf, text, time, unused } from '../config/rows.ts';
 import type { ErrorLog } from '../log.ts';
 import { parseErrorLog } from './error-log.ts';
 
@@ -82,27 +82,6 @@ export const processModule = defineModule('process', {
       undefined,
       'Files are read by the runtime.',
     ),
-    load_module: action(
-      MAIN,
-      '1',
-      'file',
-      (cf) =>
-        cf.fail(`dlopen() "${cf.compiler.fullPath(cf.args[0]!)}" failed (dynamic modules are out of Portico's scope)`),
-      {
-        note: 'Refused: there are no dynamic modules.',
-      },
-    ),
-    ssl_engine: action(
-      MAIN,
-      '1',
-      'device',
-      (cf) => cf.fail(`ENGINE_by_id("${cf.args[0]}") failed (OpenSSL engines are out of Portico's scope)`),
-      {
-        note: 'Refused: there are no engines.',
-      },
-    ),
-    stream: outOfScope('TCP and UDP proxying'),
-    mail: outOfScope('mail proxying'),
   },
 });
 
@@ -113,13 +92,6 @@ function path(standard: string, note?: string) {
     defaultText: standard,
     ...(note === undefined ? {} : { note }),
     set: (cf) => cf.compiler.fullPath(cf.args[0]!),
-  });
-}
-
-function outOfScope(what: string) {
-  return action(MAIN, 'none', '{ ... }', (cf) => cf.fail(`"${cf.name}" directive: ${what} is out of Portico's scope`), {
-    isBlock: true,
-    note: `Refused: ${what} is out of scope.`,
   });
 }
 
