@@ -1,16 +1,38 @@
 // The join: every module's rows, variables and preparations, in one place. A new module is added here, and its
 // handlers in http/phases.ts or its filters in http/filters.ts.
+
+import { gzipRules } from '../http/gzip-rules.ts';
 import { prepareRoot } from '../http/paths.ts';
 import { accessModule } from '../modules/access.ts';
 import { accessLogModule, prepareAccessLogs } from '../modules/access-log.ts';
+import { authBasicModule } from '../modules/auth-basic.ts';
+import { authRequestModule } from '../modules/auth-request.ts';
+import { additionModule } from '../modules/addition.ts';
+import { autoindexModule } from '../modules/autoindex.ts';
+import { charsetModule, prepareCharset } from '../modules/charset.ts';
+import { BROWSER_VARIABLES, browserModule } from '../modules/browser.ts';
 import { blocksModule } from '../modules/core-blocks.ts';
 import { coreModule } from '../modules/core-rows.ts';
+import { emptyGifModule } from '../modules/empty-gif.ts';
 import { eventsModule } from '../modules/events.ts';
+import { geoModule } from '../modules/geo.ts';
+import { gunzipModule } from '../modules/gunzip.ts';
+import { GZIP_VARIABLES, gzipModule } from '../modules/gzip.ts';
+import { gzipStaticModule } from '../modules/gzip-static.ts';
 import { headersModule } from '../modules/headers.ts';
 import { indexModule } from '../modules/index.ts';
+import { LIMIT_CONN_VARIABLES, limitConnModule } from '../modules/limit-conn.ts';
+import { LIMIT_REQ_VARIABLES, limitReqModule } from '../modules/limit-req.ts';
+import { mapModule } from '../modules/map.ts';
+import { mirrorModule } from '../modules/mirror.ts';
 import { outOfScopeModule } from '../modules/out-of-scope.ts';
 import { processModule } from '../modules/process.ts';
+import { REALIP_VARIABLES, realipModule } from '../modules/realip.ts';
+import { prepareReferers, REFERER_VARIABLES, refererModule } from '../modules/referer.ts';
 import { rewriteModule } from '../modules/rewrite.ts';
+import { splitClientsModule } from '../modules/split-clients.ts';
+import { stubStatusModule } from '../modules/stub-status.ts';
+import { subModule } from '../modules/sub.ts';
 import { tryFilesModule } from '../modules/try-files.ts';
 import { CORE_PREFIXES, CORE_VARIABLES } from '../modules/variables.ts';
 import type { AnyModule, Prepare } from './compile.ts';
@@ -25,15 +47,36 @@ export const MODULES: readonly AnyModule[] = [
   accessLogModule,
   rewriteModule,
   accessModule,
+  authBasicModule,
+  authRequestModule,
+  realipModule,
+  limitReqModule,
+  limitConnModule,
+  mapModule,
+  geoModule,
+  splitClientsModule,
+  refererModule,
+  browserModule,
   indexModule,
   tryFilesModule,
   headersModule,
+  gzipRules,
+  gzipModule,
+  gunzipModule,
+  gzipStaticModule,
+  autoindexModule,
+  additionModule,
+  subModule,
+  charsetModule,
+  mirrorModule,
+  stubStatusModule,
+  emptyGifModule,
   outOfScopeModule,
 ];
 
 /** Runs on every location, outer ones first, once its values are final. */
-export const PREPARE: readonly Prepare[] = [prepareRoot, prepareAccessLogs];
+export const PREPARE: readonly Prepare[] = [prepareRoot, prepareAccessLogs, prepareCharset];
 
-export const BUILT_IN_VARIABLES: readonly (readonly [string, Variable])[] = [...CORE_VARIABLES];
+export const BUILT_IN_VARIABLES: readonly (readonly [string, Variable])[] = [...CORE_VARIABLES, ...GZIP_VARIABLES];
 
 export const VARIABLE_PREFIXES: readonly (readonly [string, (rest: string) => Variable])[] = [...CORE_PREFIXES];

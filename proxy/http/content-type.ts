@@ -4,6 +4,7 @@ import { custom, type Row } from '../config/rows.ts';
 import { blocksModule } from '../modules/core-blocks.ts';
 import { coreModule } from '../modules/core-rows.ts';
 import type { Exchange } from './exchange.ts';
+import { bareType } from './media-type.ts';
 
 /** Gives the response the type that `types` and `default_type` say, unless it has one. */
 export function setContentType(r: Exchange): void {
@@ -17,24 +18,6 @@ export function setContentType(r: Exchange): void {
 
 /** Types in lower case; null stands for any (`*`). */
 export type TypeSet = ReadonlySet<string> | null;
-
-/** Where the type ends and `; charset=` starts; other parameters belong to the type, as nginx sees it. */
-const CHARSET = / *; *charset=/i;
-
-/** The content type without its charset. */
-export function bareType(contentType: string): string {
-  if (!contentType.includes(';')) return contentType;
-  const found = CHARSET.exec(contentType);
-  return found ? contentType.slice(0, found.index) : contentType;
-}
-
-/** The charset that a content type names, or ''. */
-export function charsetIn(contentType: string): string {
-  if (!contentType.includes(';')) return '';
-  const found = CHARSET.exec(contentType);
-  if (!found) return '';
-  return contentType.slice(found.index + found[0].length).replace(/^"|"$/g, '');
-}
 
 /** Whether the response's type is in the set. */
 export function hasTypeOf(r: Exchange, types: TypeSet): boolean {

@@ -2,9 +2,14 @@
 // body filter, and may replace the whole response. Mirrors the order of nginx's filter modules, from the handler
 // towards the client. What is asked of each request comes first; behind the place where subrequests join in
 // (subrequest.ts), what is done to the main request's whole output.
+import { additionFilter } from '../modules/addition.ts';
+import { charsetFilter } from '../modules/charset.ts';
+import { gunzipFilter } from '../modules/gunzip.ts';
+import { gzipFilter } from '../modules/gzip.ts';
 import { headersFilter } from '../modules/headers.ts';
 import { notModifiedFilter } from '../modules/not-modified.ts';
 import { rangeFilter } from '../modules/range.ts';
+import { subFilter } from '../modules/sub.ts';
 import type { Exchange } from './exchange.ts';
 import { paceFilter } from './pace.ts';
 
@@ -23,10 +28,17 @@ export type OpenFilter = (filter: BodyFilter, place?: 'first') => void;
 export type HeaderFilter = (r: Exchange, open: OpenFilter) => 'replaced' | undefined;
 
 /** Filters of each request, and of each subrequest. */
-export const REQUEST_FILTERS: readonly HeaderFilter[] = [notModifiedFilter, headersFilter];
+export const REQUEST_FILTERS: readonly HeaderFilter[] = [
+  notModifiedFilter,
+  headersFilter,
+  gunzipFilter,
+  additionFilter,
+  subFilter,
+  charsetFilter,
+];
 
 /** Filters of the main request's output, its subrequests' included. The range filter's body part stands first of all. */
-export const OUTPUT_FILTERS: readonly HeaderFilter[] = [rangeFilter, paceFilter];
+export const OUTPUT_FILTERS: readonly HeaderFilter[] = [gzipFilter, rangeFilter, paceFilter];
 
 class Last implements BodyFilter {
   declare next: BodyFilter;

@@ -2,8 +2,16 @@
 // module never calls another. Phases and their order are nginx's (ngx_http_core_run_phases); within a phase nginx runs
 // the handlers in reverse order of module registration, which gives the order below.
 import { accessHandler } from '../modules/access.ts';
+import { authBasicHandler } from '../modules/auth-basic.ts';
+import { authRequestHandler } from '../modules/auth-request.ts';
+import { autoindexHandler } from '../modules/autoindex.ts';
 import { coreModule } from '../modules/core-rows.ts';
+import { gzipStaticHandler } from '../modules/gzip-static.ts';
 import { indexHandler } from '../modules/index.ts';
+import { limitConnHandler } from '../modules/limit-conn.ts';
+import { limitReqHandler } from '../modules/limit-req.ts';
+import { realipHandler } from '../modules/realip.ts';
+import { mirrorHandler } from '../modules/mirror.ts';
 import { rewriteHandler } from '../modules/rewrite.ts';
 import { staticHandler } from '../modules/static.ts';
 import { tryFilesHandler } from '../modules/try-files.ts';
@@ -23,16 +31,16 @@ type Step =
   | { readonly kind: 'find-config' | 'post-rewrite' | 'post-access'; readonly phase: string };
 
 const ORDER: readonly (readonly [phase: string, kind: Step['kind'], handlers?: readonly PhaseHandler[]])[] = [
-  ['post-read', 'generic', []],
+  ['post-read', 'generic', [realipHandler]],
   ['server-rewrite', 'rewrite', [rewriteHandler]],
   ['find-config', 'find-config'],
   ['rewrite', 'rewrite', [rewriteHandler]],
   ['post-rewrite', 'post-rewrite'],
-  ['preaccess', 'generic', []],
-  ['access', 'access', [accessHandler]],
+  ['preaccess', 'generic', [realipHandler, limitReqHandler, limitConnHandler]],
+  ['access', 'access', [accessHandler, authBasicHandler, authRequestHandler]],
   ['post-access', 'post-access'],
-  ['precontent', 'generic', [tryFilesHandler]],
-  ['content', 'content', [indexHandler, staticHandler]],
+  ['precontent', 'generic', [tryFilesHandler, mirrorHandler]],
+  ['content', 'content', [indexHandler, autoindexHandler, gzipStaticHandler, staticHandler]],
 ];
 
 const STEPS: Step[] = ORDER.flatMap(([phase, kind, handlers]) =>

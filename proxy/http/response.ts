@@ -2,6 +2,7 @@
 // Date, Content-Type, Content-Length, Last-Modified, Location, Transfer-Encoding, Connection, Keep-Alive, Vary, then
 // what handlers and upstreams added, in order (ngx_http_header_filter).
 import { httpDate } from '../clock.ts';
+import { charsetIn } from './media-type.ts';
 
 /** Fields of a response; everything a filter may look at or change. */
 export class ResponseHead {
@@ -95,8 +96,8 @@ export class ResponseHead {
 
   /** The content type with its charset, as sent. */
   fullContentType(): string {
-    if (this.charset !== '' && !this.contentType.includes(';')) return `${this.contentType}; charset=${this.charset}`;
-    return this.contentType;
+    const { contentType, charset } = this;
+    return charset === '' || charsetIn(contentType) !== '' ? contentType : `${contentType}; charset=${charset}`;
   }
 
   lastModifiedText(): string | undefined {

@@ -138,6 +138,8 @@ export class OutputOrder implements BodyFilter {
   #isEnded = false;
   #isDone = false;
   #parent: OutputOrder | undefined;
+  /** Called when the request's own output is complete. */
+  onLast: (() => void) | undefined;
 
   constructor(r: Exchange) {
     this.#r = r;
@@ -168,6 +170,10 @@ export class OutputOrder implements BodyFilter {
 
   end(): void {
     if (this.#isEnded) return;
+    // The last chance to add a subrequest behind everything else.
+    const { onLast } = this;
+    this.onLast = undefined;
+    onLast?.();
     this.#isEnded = true;
     if (this.#r.parent) this.#r.endOutput();
     if (this.#isItsTurn) this.#settle();
