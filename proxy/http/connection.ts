@@ -285,7 +285,7 @@ export class Http1Connection implements Downstream {
         r.onAbort = undefined;
         abort?.();
         if (r.body && !r.body.isComplete) r.body.fail(499);
-        if (!r.isFinished) this.#finishExchange(r);
+        if (!r.isFinished && !r.survivesClient) this.#finishExchange(r);
       }
     }
     if (!this.socket.destroyed) this.socket.destroy();
