@@ -5,12 +5,12 @@ import { gzipRules } from '../http/gzip-rules.ts';
 import { prepareRoot } from '../http/paths.ts';
 import { accessModule } from '../modules/access.ts';
 import { accessLogModule, prepareAccessLogs } from '../modules/access-log.ts';
+import { additionModule } from '../modules/addition.ts';
 import { authBasicModule } from '../modules/auth-basic.ts';
 import { authRequestModule } from '../modules/auth-request.ts';
-import { additionModule } from '../modules/addition.ts';
 import { autoindexModule } from '../modules/autoindex.ts';
-import { charsetModule, prepareCharset } from '../modules/charset.ts';
 import { BROWSER_VARIABLES, browserModule } from '../modules/browser.ts';
+import { charsetModule, prepareCharset } from '../modules/charset.ts';
 import { blocksModule } from '../modules/core-blocks.ts';
 import { coreModule } from '../modules/core-rows.ts';
 import { emptyGifModule } from '../modules/empty-gif.ts';
@@ -75,8 +75,16 @@ export const MODULES: readonly AnyModule[] = [
 ];
 
 /** Runs on every location, outer ones first, once its values are final. */
-export const PREPARE: readonly Prepare[] = [prepareRoot, prepareAccessLogs, prepareCharset];
+export const PREPARE: readonly Prepare[] = [prepareRoot, prepareAccessLogs, prepareCharset, prepareReferers];
 
-export const BUILT_IN_VARIABLES: readonly (readonly [string, Variable])[] = [...CORE_VARIABLES, ...GZIP_VARIABLES];
+export const BUILT_IN_VARIABLES: readonly (readonly [string, Variable])[] = [
+  ...CORE_VARIABLES,
+  ...GZIP_VARIABLES,
+  ...REALIP_VARIABLES,
+  ...LIMIT_REQ_VARIABLES,
+  ...LIMIT_CONN_VARIABLES,
+  ...REFERER_VARIABLES,
+  ...BROWSER_VARIABLES,
+];
 
 export const VARIABLE_PREFIXES: readonly (readonly [string, (rest: string) => Variable])[] = [...CORE_PREFIXES];

@@ -40,6 +40,8 @@ export class ClientConnection {
   readonly startMs = Date.now();
   /** Address and port as the PROXY protocol gave them. */
   proxyProtocol: { address: string; port: number; serverAddress: string; serverPort: number } | undefined;
+  /** The connection itself, where a request sees another client address than it has (realip). */
+  original: ClientConnection | undefined;
   /** The server chosen by SNI, until a request names another. */
   sniServer: import('./virtual-server.ts').Server | undefined;
 

@@ -54,7 +54,8 @@ export interface RawDownstream {
 }
 
 export class Exchange {
-  readonly client: ClientConnection;
+  /** The connection it came on; realip puts one with another address in its place. */
+  client: ClientConnection;
   readonly downstream: Downstream;
   readonly parent: Exchange | undefined;
   readonly main: Exchange;
@@ -103,6 +104,9 @@ export class Exchange {
   isExpectTested = false;
   isKeepalive = false;
   isLingering = false;
+  /** `$limit_req_status`, `$limit_conn_status`: a request is counted once, whatever redirects follow. */
+  limitReqStatus: string | undefined;
+  limitConnStatus: string | undefined;
   /** Modules' own state of this request, by module. */
   contexts: Map<unknown, unknown> | undefined;
   /** Called when the exchange is over or given up, in reverse order. */
@@ -129,6 +133,8 @@ export class Exchange {
   limitRate = -1;
   limitRateAfter = -1;
   hasGzipVary = false;
+  /** Whether this client may be sent gzip; undefined until it was asked (gzip-rules.ts). */
+  isGzipOk: boolean | undefined;
   #filters: BodyFilter | undefined;
   /** Body filters that hold bytes back (slowed down by limit_rate, waiting for the compressor): producers wait too. */
   holds = 0;
@@ -146,6 +152,8 @@ export class Exchange {
   onDrain: (() => void) | undefined;
   /** Called when the client has gone away before the answer was complete. */
   onAbort: (() => void) | undefined;
+  /** The handler goes on when the client has gone away (proxy_ignore_client_abort, a response for the cache). */
+  survivesClient = false;
   /** A subrequest's end: what its parent does with its status. */
   onSubrequestDone: ((r: Exchange, code: number) => number) | undefined;
   /** Called once, when a subrequest is over. */

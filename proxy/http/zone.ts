@@ -1,0 +1,59 @@
+// Named zones of the configuration: declared with a size by one directive, used by name by others, which may stand
+// above the declaration. Mirrors ngx_shared_memory_add.
+import { ConfigError } from '../config/error.ts';
+import type { Cf } from '../config/rows.ts';
+import type { Template } from '../config/template.ts';
+import { parseSizeBytes } from '../config/values.ts';
+import { LocalZoneTable, type ZoneTable } from './zone-table.ts';
+
+export class Zone {
+  readonly name: string;
+  /** Which module's it is, for nginx's `already declared for a different use`. */
+  readonly use: string;
+  sizeBytes = 0;
+  /** What keys are made of. */
+  key: Template | undefined;
+  /** 1/1000 requests a second, for limit_req. */
+  rate = 0;
+  #table: ZoneTable | undefined;
+
+  constructor(name: string, use: string) {
+    this.name = name;
+    this.use = use;
+  }
+
+  get table(): ZoneTable {
+    this.#table ??= new LocalZoneTable(this.sizeBytes);
+    return this.#table;
+  }
+}
+
+/** Eight pages, the least that nginx takes. */
+const LEAST_BYTES = 8 * 4096;
+
+/** The zone of that name; one that is never declared makes the configuration fail, as in nginx. */
+export function zoneNamed(cf: Cf, name: string, use: string): Zone {
+  const zone = cf.compiler.shared(`zone:${name}`, () => {
+    const fresh = new Zone(name, use);
+    cf.compiler.atEnd.push(() => {
+      if (fresh.sizeBytes === 0) throw new ConfigError(`zero size shared memory zone "${name}"`);
+    });
+    return fresh;
+  });
+  if (zone.use !== use) {
+    cf.fail(`the shared memory zone "${name}" is already declared for a different use`);
+  }
+  return zone;
+}
+
+/** Reads `zone=NAME:SIZE` and declares the zone. */
+export function declareZone(cf: Cf, arg: string, use: string): Zone {
+  const colon = arg.indexOf(':');
+  const size = colon < 0 ? undefined : parseSizeBytes(arg.slice(colon + 1));
+  if (size === undefined) return cf.fail(`invalid zone size "${arg}"`);
+  if (size < LEAST_BYTES) cf.fail(`zone "${arg}" is too small`);
+  const zone = zoneNamed(cf, arg.slice('zone='.length, colon), use);
+  if (zone.key) cf.fail(`${cf.name} "${zone.name}" is already bound to key "${zone.key.source}"`);
+  zone.sizeBytes = size;
+  return zone;
+}
