@@ -46,9 +46,8 @@ export async function runCerts(argv: readonly string[]): Promise<number> {
     return 2;
   }
   try {
-    const { lines, isAuthorityNew } = await ensureCertificates(directory, names);
+    const { lines } = await ensureCertificates(directory, names);
     for (const line of lines) process.stdout.write(`certs: ${line}\n`);
-    if (isAuthorityNew) process.stdout.write(`certs: try it with curl --cacert ${directory}/ca.pem\n`);
     return 0;
   } catch (error) {
     if (!(error instanceof CertificateFileError)) throw error;
