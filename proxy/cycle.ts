@@ -3,6 +3,7 @@
 import { errnoText } from './config/error.ts';
 import { type Config, type LoadOptions, loadConfig } from './config/load.ts';
 import { processLog } from './http/log-context.ts';
+import { prepareTls } from './listen/tls-context.ts';
 import { ErrorLog, LogFile } from './log.ts';
 import { eventsModule } from './modules/events.ts';
 import { defaultUser, processModule, type WorkerUser } from './modules/process.ts';
@@ -25,6 +26,7 @@ export interface CycleOptions extends LoadOptions {
 /** Loads a configuration and opens its logs. Throws ConfigError; then nothing stays open. */
 export async function openCycle(options: CycleOptions): Promise<Cycle> {
   const config = await loadConfig(options);
+  prepareTls(config);
   options.onSyntaxOk?.();
   const files = [...config.logFiles];
   let log = processModule.core(config).error_log;

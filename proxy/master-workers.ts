@@ -41,6 +41,7 @@ export class Workers {
   readonly #timers = new Set<NodeJS.Timeout>();
   /** Deaths in a row of workers that hardly lived. */
   #shortLives = 0;
+  #hasServed = false;
   isStopping = false;
 
   /** `onChange` is called when a worker became ready or ended. */
@@ -117,6 +118,7 @@ export class Workers {
     switch (message.kind) {
       case 'ready':
         worker.isReady = true;
+        this.#hasServed = true;
         this.#onChange();
         return;
       case 'ask': {
@@ -141,7 +143,8 @@ export class Workers {
       log.write('alert', `${name} exited with fatal code ${FATAL} and cannot be respawned`);
       worker.isRespawned = false;
     }
-    if (worker.isRespawned && !worker.isExiting && !this.isStopping) this.#replace(worker);
+    // Before the first worker ever served, a dead one says that this program or its configuration cannot: no second try.
+    if (worker.isRespawned && this.#hasServed && !worker.isExiting && !this.isStopping) this.#replace(worker);
     this.#onChange();
   }
 

@@ -14,7 +14,7 @@ import {
 } from './cycle.ts';
 import { isDaemon } from './daemon.ts';
 import { type ListenSockets, planSockets } from './listen/sockets.ts';
-import { makeTicketKeys, prepareTls } from './listen/tls-context.ts';
+import { makeTicketKeys } from './listen/tls-context.ts';
 import { type WorkerContext, Workers } from './master-workers.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
 import { handleSignals } from './signals.ts';
@@ -166,7 +166,6 @@ export class Master {
     }
     const plans = planSockets(next.config.listens);
     try {
-      prepareTls(next.config);
       const workers = coreOf(next).worker_processes;
       if (!(await this.#sockets.open(plans, workers, (level, message) => old.log.write(level, message)))) {
         closeCycle(next);

@@ -2,12 +2,11 @@
 // the single process (master_process off) are built around one.
 
 import { type Cycle, coreOf, eventsOf, useCycle } from './cycle.ts';
-import { openConnections, shutdown } from './http/connection.ts';
 import { openH2Connections } from './http/h2-connection.ts';
+import { openConnections, shutdown } from './http/open-connections.ts';
 import { lifecycle, runAll } from './lifecycle.ts';
 import { Listener, limits } from './listen/listener.ts';
 import { type Handle, planSockets, type SocketPlan } from './listen/sockets.ts';
-import { prepareTls } from './listen/tls-context.ts';
 
 /** How often the graceful stop looks whether all connections are gone, besides being told of each idle one. */
 const CHECK_MS = 20;
@@ -24,7 +23,6 @@ export class Serving {
   async serve(cycle: Cycle, handleOf: (plan: SocketPlan) => Handle): Promise<void> {
     this.cycle = cycle;
     useCycle(cycle);
-    prepareTls(cycle.config);
     limits.workerConnections = eventsOf(cycle).worker_connections;
     runAll(lifecycle.start, (error) => this.#failed(error));
     const plans = planSockets(cycle.config.listens);

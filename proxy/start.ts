@@ -4,7 +4,6 @@ import { ConfigError } from './config/error.ts';
 import { type Cycle, type CycleOptions, coreOf, openCycle, pidFileOf } from './cycle.ts';
 import { daemonize, isDaemon, tellLauncher } from './daemon.ts';
 import { ListenSockets, planSockets } from './listen/sockets.ts';
-import { prepareTls } from './listen/tls-context.ts';
 import { testPidFile } from './pid-file.ts';
 import { sendSignal } from './signals.ts';
 import { StartupLog, toStderr } from './startup-log.ts';
@@ -46,7 +45,6 @@ export async function start(argv: readonly string[]): Promise<void> {
   let cycle: Cycle;
   try {
     cycle = await openCycle(cycleOptions);
-    prepareTls(cycle.config);
     if (options.signal !== undefined) {
       process.exit(sendSignal(options.signal, pidFileOf(cycle), (level, message) => startup.write(level, message)));
     }

@@ -15,11 +15,14 @@ export function toStderr(text: string): void {
 export class StartupLog {
   readonly file: LogFile | undefined;
   readonly #log: ErrorLog;
+  /** The log is stderr itself: nothing is said twice. */
+  readonly #isStderr: boolean;
   /** True while messages go to stderr as well. */
   isOnStderr = true;
 
   /** `path`: '' for stderr alone. A log that cannot be opened is told of, then done without. */
   constructor(path: string, isTest: boolean) {
+    this.#isStderr = path === '';
     let file: LogFile | undefined = new LogFile(path === '' ? 'stderr' : path);
     try {
       file.open();
@@ -28,11 +31,12 @@ export class StartupLog {
       file = undefined;
     }
     this.file = file;
-    this.#log = new ErrorLog(file && path !== '' ? [{ file, level: isTest ? 'info' : 'notice' }] : []);
+    this.#log = new ErrorLog(file ? [{ file, level: isTest ? 'info' : 'notice' }] : []);
   }
 
   write(level: LogLevel, message: string): void {
     this.#log.write(level, message);
-    if (this.isOnStderr && LEVEL_RANK[level] <= LEVEL_RANK.warn) toStderr(`nginx: [${level}] ${message}\n`);
+    if (this.isOnStderr && !this.#isStderr && LEVEL_RANK[level] <= LEVEL_RANK.warn)
+      toStderr(`nginx: [${level}] ${message}\n`);
   }
 }

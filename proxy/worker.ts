@@ -31,7 +31,10 @@ export function runWorker(): void {
     if (isQuitting) return;
     isQuitting = true;
     process.title = 'nginx: worker process is shutting down';
-    if (!serving) return exit();
+    if (!serving) {
+      exit();
+      return;
+    }
     serving.cycle.log.write('notice', 'gracefully shutting down');
     serving.quit(exit);
   };

@@ -31,6 +31,8 @@ import { REALIP_VARIABLES, realipModule } from '../modules/realip.ts';
 import { prepareReferers, REFERER_VARIABLES, refererModule } from '../modules/referer.ts';
 import { rewriteModule } from '../modules/rewrite.ts';
 import { splitClientsModule } from '../modules/split-clients.ts';
+import { sslModule } from '../modules/ssl.ts';
+import { SSL_VARIABLES } from '../modules/ssl-variables.ts';
 import { stubStatusModule } from '../modules/stub-status.ts';
 import { subModule } from '../modules/sub.ts';
 import { tryFilesModule } from '../modules/try-files.ts';
@@ -44,6 +46,7 @@ export const MODULES: readonly AnyModule[] = [
   eventsModule,
   coreModule,
   blocksModule,
+  sslModule,
   accessLogModule,
   rewriteModule,
   accessModule,
@@ -78,6 +81,7 @@ export const MODULES: readonly AnyModule[] = [
 export const PREPARE: readonly Prepare[] = [prepareRoot, prepareAccessLogs, prepareCharset, prepareReferers];
 
 export const BUILT_IN_VARIABLES: readonly (readonly [string, Variable])[] = [
+  ...SSL_VARIABLES,
   ...CORE_VARIABLES,
   ...GZIP_VARIABLES,
   ...REALIP_VARIABLES,

@@ -2,6 +2,7 @@
 // replaces the client's address; PROXY protocol adds its own.
 import type { TLSSocket } from 'node:tls';
 import type { ListenAddress } from '../listen/address.ts';
+import type { ClientHello } from '../listen/tls-hello.ts';
 
 /** Counters that `$connections_*` and stub_status show; one set a worker. */
 export interface ConnectionCounters {
@@ -42,6 +43,8 @@ export class ClientConnection {
   proxyProtocol: { address: string; port: number; serverAddress: string; serverPort: number } | undefined;
   /** The connection itself, where a request sees another client address than it has (realip). */
   original: ClientConnection | undefined;
+  /** What a TLS client offered. */
+  hello: ClientHello | undefined;
   /** The server chosen by SNI, until a request names another. */
   sniServer: import('./virtual-server.ts').Server | undefined;
 
