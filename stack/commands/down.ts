@@ -51,7 +51,7 @@ async function runDown(argv: readonly string[]): Promise<number> {
   await endLeftovers(leftoversOf(directory.read() ?? { ...state, replicas: [] }));
   rmSync(directory.at('up.log'), { force: true });
   directory.clear();
-  process.stdout.write(`portico: ${state.project} is down\n`);
+  process.stdout.write(`${state.project} is down\n`);
   return 0;
 }
 
