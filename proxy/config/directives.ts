@@ -31,9 +31,10 @@ import { REALIP_VARIABLES, realipModule } from '../modules/realip.ts';
 import { prepareReferers, REFERER_VARIABLES, refererModule } from '../modules/referer.ts';
 import { rewriteModule } from '../modules/rewrite.ts';
 import { splitClientsModule } from '../modules/split-clients.ts';
+import { SSI_VARIABLES, ssiModule } from '../modules/ssi.ts';
 import { sslModule } from '../modules/ssl.ts';
 import { SSL_VARIABLES } from '../modules/ssl-variables.ts';
-import { stubStatusModule } from '../modules/stub-status.ts';
+import { STUB_STATUS_VARIABLES, stubStatusModule } from '../modules/stub-status.ts';
 import { subModule } from '../modules/sub.ts';
 import { tryFilesModule } from '../modules/try-files.ts';
 import { CORE_PREFIXES, CORE_VARIABLES } from '../modules/variables.ts';
@@ -70,6 +71,7 @@ export const MODULES: readonly AnyModule[] = [
   autoindexModule,
   additionModule,
   subModule,
+  ssiModule,
   charsetModule,
   mirrorModule,
   stubStatusModule,
@@ -84,6 +86,8 @@ export const BUILT_IN_VARIABLES: readonly (readonly [string, Variable])[] = [
   ...SSL_VARIABLES,
   ...CORE_VARIABLES,
   ...GZIP_VARIABLES,
+  ...STUB_STATUS_VARIABLES,
+  ...SSI_VARIABLES,
   ...REALIP_VARIABLES,
   ...LIMIT_REQ_VARIABLES,
   ...LIMIT_CONN_VARIABLES,

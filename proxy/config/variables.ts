@@ -108,6 +108,12 @@ export class VariableTable {
     return known;
   }
 
+  /** The value of a variable whose name is known at run time only (SSI); undefined when there is none. */
+  valueOf(r: Exchange, name: string): string | undefined {
+    const ref = this.#references.get(name.toLowerCase());
+    return ref?.variable ? ref.get(r) : this.find(name.toLowerCase())?.get(r);
+  }
+
   /** Binds every reference; raises nginx's `unknown "x" variable`. */
   resolve(): void {
     for (const ref of this.#references.values()) {

@@ -115,6 +115,8 @@ export class Exchange {
   // What is answered.
   out = new ResponseHead();
   isHeadSent = false;
+  /** Something was written as the body, even if filters still hold it. */
+  hasWritten = false;
   isResponseEnded = false;
   #isBodyEnded = false;
   isChunkedOut = false;
@@ -233,6 +235,7 @@ export class Exchange {
   /** Sends a piece of the body. False: wait for `onDrain`. */
   write(chunk: Buffer | string): boolean {
     if (this.isHeaderOnly || chunk.length === 0) return true;
+    this.hasWritten = true;
     if (this.#filters) {
       this.#filters.write(typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk);
       return this.isWritable;

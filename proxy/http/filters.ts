@@ -9,6 +9,7 @@ import { gzipFilter } from '../modules/gzip.ts';
 import { headersFilter } from '../modules/headers.ts';
 import { notModifiedFilter } from '../modules/not-modified.ts';
 import { rangeFilter } from '../modules/range.ts';
+import { ssiFilter } from '../modules/ssi.ts';
 import { subFilter } from '../modules/sub.ts';
 import type { Exchange } from './exchange.ts';
 import { paceFilter } from './pace.ts';
@@ -35,6 +36,7 @@ export const REQUEST_FILTERS: readonly HeaderFilter[] = [
   additionFilter,
   subFilter,
   charsetFilter,
+  ssiFilter,
 ];
 
 /** Filters of the main request's output, its subrequests' included. The range filter's body part stands first of all. */
