@@ -13,7 +13,6 @@ import { type HeadResult, readHead } from './head-reader.ts';
 import { settleFraming } from './http1-head.ts';
 import { Http1Output } from './http1-output.ts';
 import { openConnections, shutdown } from './open-connections.ts';
-import { SERVER_REWRITE } from './phases.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { applyFields, applyUri, useServer } from './request-checks.ts';
 import { ClientTunnel } from './tunnel.ts';
@@ -29,6 +28,8 @@ export class Http1Connection implements Downstream {
   readonly socket: Socket;
   readonly client: ClientConnection;
   readonly #isPlainOnTls: boolean;
+  /** Bytes of the next request came with the one before (`$pipe`). */
+  #isPipelined = false;
   readonly #deadline: Deadline;
   #state: State = 'idle';
   readonly #ahead: ReadAhead;
@@ -123,6 +124,8 @@ export class Http1Connection implements Downstream {
 
   #newExchange(): Exchange {
     const r = new Exchange(this.client, this);
+    r.isPipelined = this.#isPipelined;
+    this.#isPipelined = false;
     this.client.requests++;
     counters.requests++;
     useServer(r, this.client.sniServer ?? this.client.listen.defaultServer);
@@ -182,7 +185,6 @@ export class Http1Connection implements Downstream {
       r.finalize(code);
       return;
     }
-    r.phase = SERVER_REWRITE;
     r.run();
   }
 
@@ -451,7 +453,9 @@ export class Http1Connection implements Downstream {
   readPipelined(): void {
     if (this.#state !== 'idle') return;
     const rest = this.#ahead.take();
-    if (rest) this.#readHead(rest);
+    if (!rest) return;
+    this.#isPipelined = true;
+    this.#readHead(rest);
   }
 
   #close(): void {

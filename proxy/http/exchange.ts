@@ -103,6 +103,8 @@ export class Exchange {
   /** Set by a handler that already tested or answered `Expect: 100-continue`. */
   isExpectTested = false;
   isKeepalive = false;
+  /** Came while the request before it was served. */
+  isPipelined = false;
   isLingering = false;
   /** `$limit_req_status`, `$limit_conn_status`: a request is counted once, whatever redirects follow. */
   limitReqStatus: string | undefined;

@@ -71,6 +71,5 @@ export const REQUEST_VARIABLES: readonly (readonly [string, Variable])[] = [
   ['request_body_file', { get: (r) => r.main.body?.store?.path }],
   ['request_length', { get: (r) => String(r.main.requestLength) }],
   ['request_id', { get: () => randomBytes(16).toString('hex'), isCached: true }],
-  // Pipelined requests are told apart by the wire, not here; nginx 1.22 sets it for a request read with the one before.
-  ['pipe', { get: () => '.' }],
+  ['pipe', { get: (r) => (r.main.isPipelined ? 'p' : '.') }],
 ];
