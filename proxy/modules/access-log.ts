@@ -1,6 +1,6 @@
 // The log phase: every request that ends writes a line to each access log of its location. Mirrors
 // ngx_http_log_module (access_log, log_format, open_log_file_cache).
-import { closeSync, openSync, statSync, writeSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import type { Compiler } from '../config/compile.ts';
 import { errnoText } from '../config/error.ts';
 import { type Cf, custom, defineModule, HSL, HTTP, LIMIT_EXCEPT, LOCATION_IF } from '../config/rows.ts';
@@ -10,6 +10,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { fsPath } from '../http/fs-path.ts';
 import type { Location } from '../http/location.ts';
 import { rootPathOf } from '../http/paths.ts';
+import { appendOnce, LogFileCache } from './access-log-cache.ts';
 import { AccessLogFile, type Buffering } from './access-log-file.ts';
 import { combinedFormat, type LogFormat, parseFormat } from './log-format.ts';
 
@@ -52,12 +53,11 @@ export const accessLogModule = defineModule('access-log', {
       defaultText: 'logs/access.log combined',
       set: parseAccessLog,
     }),
-    open_log_file_cache: custom<undefined>(HSL, '1-4', {
-      default: undefined,
+    open_log_file_cache: custom<LogFileCache | false>(HSL, '1-4', {
+      default: false,
       syntax: 'max=N [inactive=time] [min_uses=N] [valid=time] | off',
       defaultText: 'off',
-      note: 'checked; a log file with variables in its path is opened for each line',
-      set: checkFileCache,
+      set: parseFileCache,
     }),
   },
 });
@@ -131,18 +131,24 @@ function findFormat(cf: Cf, name: string): LogFormat {
   return cf.fail(`unknown log format "${name}"`);
 }
 
-function checkFileCache(cf: Cf): undefined {
-  let hasMax = false;
+function parseFileCache(cf: Cf): LogFileCache | false {
+  let max = 0;
+  let minUses = 1;
+  let inactiveMs = 10_000;
+  let validMs = 60_000;
   for (const arg of cf.args) {
-    const value = arg.slice(arg.indexOf('=') + 1);
-    if (arg.startsWith('max=') && /^\d+$/.test(value)) hasMax = true;
-    else if (arg === 'off') return undefined;
-    else if (arg.startsWith('min_uses=') && /^\d+$/.test(value)) continue;
-    else if (/^(inactive|valid)=/.test(arg) && parseTimeMs(value) !== undefined) continue;
-    else cf.fail(`invalid "open_log_file_cache" parameter "${arg}"`);
+    const [name, value = ''] = arg.split('=') as [string, string | undefined];
+    const invalid = (): never => cf.fail(`invalid "open_log_file_cache" parameter "${arg}"`);
+    const isCount = /^\d+$/.test(value);
+    if (arg === 'off') return false;
+    if (name === 'max' && isCount) max = Number(value);
+    else if (name === 'min_uses' && isCount) minUses = Number(value);
+    else if (name === 'inactive') inactiveMs = parseTimeMs(value) ?? invalid();
+    else if (name === 'valid') validMs = parseTimeMs(value) ?? invalid();
+    else invalid();
   }
-  if (!hasMax) cf.fail('"open_log_file_cache" must have "max" parameter');
-  return undefined;
+  if (max === 0) cf.fail('"open_log_file_cache" must have "max" parameter');
+  return new LogFileCache({ max, inactiveMs, validMs, minUses });
 }
 
 const LOGS = Symbol('access logs');
@@ -188,12 +194,9 @@ function writeToNamed(r: Exchange, path: string, line: string): void {
     return;
   }
   try {
-    const fd = openSync(fsPath(path), 'a', 0o644);
-    try {
-      writeSync(fd, Buffer.from(line, 'latin1'));
-    } finally {
-      closeSync(fd);
-    }
+    const cache = accessLogModule.location(r.location).open_log_file_cache;
+    if (cache) cache.append(path, line);
+    else appendOnce(path, line);
   } catch (error) {
     r.log('crit', `open() "${path}" failed ${errnoText(error)}`);
   }

@@ -19,12 +19,12 @@ export const authBasicModule = defineModule('auth-basic', {
       defaultText: 'off',
       set: (cf) => cf.template(cf.args[0]!),
     }),
-    auth_basic_user_file: custom<Template | undefined>(HSL_LIMIT, '1', {
+    auth_basic_user_file: custom<((r: Exchange) => string) | undefined>(HSL_LIMIT, '1', {
       default: undefined,
       syntax: 'file',
       set(cf) {
-        const path = cf.args[0]!;
-        return cf.template(path.startsWith('$') ? path : cf.compiler.fullPath(path, 'conf'));
+        const path = cf.template(cf.args[0]!);
+        return (r) => cf.compiler.fullPath(path.evaluate(r), 'conf');
       },
     }),
   },
@@ -41,7 +41,7 @@ export function authBasicHandler(r: Exchange): number {
     r.log('info', 'no user/password was provided for basic authentication');
     return challenge(r, realm);
   }
-  const path = conf.auth_basic_user_file.evaluate(r);
+  const path = conf.auth_basic_user_file(r);
   let file: string;
   try {
     file = readFileSync(fsPath(path), 'latin1');
