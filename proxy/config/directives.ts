@@ -27,8 +27,13 @@ import { mapModule } from '../modules/map.ts';
 import { mirrorModule } from '../modules/mirror.ts';
 import { outOfScopeModule } from '../modules/out-of-scope.ts';
 import { processModule } from '../modules/process.ts';
+import { proxyModule } from '../modules/proxy.ts';
+import { PROXY_VARIABLES } from '../modules/proxy-handler.ts';
+import { prepareProxy } from '../modules/proxy-location.ts';
+import { proxySslModule } from '../modules/proxy-ssl.ts';
 import { REALIP_VARIABLES, realipModule } from '../modules/realip.ts';
 import { prepareReferers, REFERER_VARIABLES, refererModule } from '../modules/referer.ts';
+import { resolverModule } from '../modules/resolver.ts';
 import { rewriteModule } from '../modules/rewrite.ts';
 import { splitClientsModule } from '../modules/split-clients.ts';
 import { SSI_VARIABLES, ssiModule } from '../modules/ssi.ts';
@@ -37,6 +42,7 @@ import { SSL_VARIABLES } from '../modules/ssl-variables.ts';
 import { STUB_STATUS_VARIABLES, stubStatusModule } from '../modules/stub-status.ts';
 import { subModule } from '../modules/sub.ts';
 import { tryFilesModule } from '../modules/try-files.ts';
+import { upstreamModule } from '../modules/upstream.ts';
 import { CORE_PREFIXES, CORE_VARIABLES } from '../modules/variables.ts';
 import type { AnyModule, Prepare } from './compile.ts';
 import type { Variable } from './variables.ts';
@@ -76,11 +82,15 @@ export const MODULES: readonly AnyModule[] = [
   mirrorModule,
   stubStatusModule,
   emptyGifModule,
+  resolverModule,
+  upstreamModule,
+  proxyModule,
+  proxySslModule,
   outOfScopeModule,
 ];
 
 /** Runs on every location, outer ones first, once its values are final. */
-export const PREPARE: readonly Prepare[] = [prepareRoot, prepareAccessLogs, prepareCharset, prepareReferers];
+export const PREPARE: readonly Prepare[] = [prepareRoot, prepareAccessLogs, prepareCharset, prepareReferers, prepareProxy];
 
 export const BUILT_IN_VARIABLES: readonly (readonly [string, Variable])[] = [
   ...SSL_VARIABLES,
@@ -93,6 +103,7 @@ export const BUILT_IN_VARIABLES: readonly (readonly [string, Variable])[] = [
   ...LIMIT_CONN_VARIABLES,
   ...REFERER_VARIABLES,
   ...BROWSER_VARIABLES,
+  ...PROXY_VARIABLES,
 ];
 
 export const VARIABLE_PREFIXES: readonly (readonly [string, (rest: string) => Variable])[] = [...CORE_PREFIXES];

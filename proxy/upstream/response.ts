@@ -1,0 +1,321 @@
+// What an upstream server answers: its head is read, judged (another server? an error page of ours? a redirect inside?)
+// and passed on, then its body is piped to the client, or the connection becomes a tunnel. Mirrors the second half of
+// ngx_http_upstream.c, from process_header to process_request.
+import { DECLINED, ERROR, OK } from '../http/codes.ts';
+import { internalRedirect, namedLocation } from '../http/finalize.ts';
+import { parseUri } from '../http/uri.ts';
+import { coreModule } from '../modules/core-rows.ts';
+import { failureOfStatus } from './next-upstream.ts';
+import type { UpstreamRequest } from './request.ts';
+import { ResponseBody } from './response-body.ts';
+import { copyAcceleratedHead, copyHead, parseUpstreamHead, type UpstreamHead } from './response-head.ts';
+import { ResponsePipe } from './response-pipe.ts';
+import { Tunnel } from './tunnel.ts';
+
+export class UpstreamResponse {
+  readonly #u: UpstreamRequest;
+  #text = '';
+  #head: UpstreamHead | undefined;
+  #body: ResponseBody | undefined;
+  #pipe: ResponsePipe | undefined;
+  #tunnel: Tunnel | undefined;
+  #isBuffering: boolean;
+  /** What to end with once the client has taken everything; undefined while the server still sends. */
+  #outcome: number | undefined;
+  #limitTimer: NodeJS.Timeout | undefined;
+  #bodyStartMs = 0;
+
+  constructor(u: UpstreamRequest) {
+    this.#u = u;
+    this.#isBuffering = u.settings.isBuffering;
+  }
+
+  /** The head was accepted; failures from now on cut the response. */
+  get isBegun(): boolean {
+    return this.#u.isHeaderSent;
+  }
+
+  get isTunnel(): boolean {
+    return this.#tunnel !== undefined;
+  }
+
+  /** Takes bytes from the connection. */
+  take(bytes: Buffer, length: number): void {
+    if (this.#tunnel) this.#tunnel.fromServer(bytes, 0, length);
+    else if (this.#pipe) this.#readBody(bytes, 0, length);
+    else this.#readHead(bytes, length);
+  }
+
+  #readHead(bytes: Buffer, length: number): void {
+    const u = this.#u;
+    u.action = 'reading response header from upstream';
+    const before = this.#text;
+    const size = u.settings.bufferSizeBytes;
+    const text = before + bytes.toString('latin1', 0, Math.min(length, size - before.length));
+    const head = parseUpstreamHead(text);
+    if (head === undefined) {
+      if (text.length < size) {
+        this.#text = text;
+        return;
+      }
+      u.log('error', 'upstream sent too big header');
+      u.next('invalid_header');
+      return;
+    }
+    if ('invalid' in head) {
+      u.log('error', `upstream sent invalid header: "${head.invalid}"`);
+      u.next('invalid_header');
+      return;
+    }
+    this.#text = '';
+    this.#head = head;
+    u.fields = head.fields;
+    const state = u.state!;
+    state.headerMs = u.elapsedMs();
+    if (head.statusText === '') {
+      u.log('error', 'upstream sent no valid HTTP/1.0 header');
+      u.r.version = 9;
+      u.r.isKeepalive = false;
+      state.status = 200;
+    } else state.status = head.status;
+    if (head.bytes >= before.length) this.#judge(head, bytes, head.bytes - before.length, length);
+    else {
+      const whole = Buffer.concat([Buffer.from(before, 'latin1'), bytes.subarray(0, length)]);
+      this.#judge(head, whole, head.bytes, whole.length);
+    }
+  }
+
+  #judge(head: UpstreamHead, bytes: Buffer, at: number, end: number): void {
+    const u = this.#u;
+    const { r, settings } = u;
+    const { status } = head;
+    const isBodiless = status === 204 || status === 304 || u.maker.method.toUpperCase() === 'HEAD';
+    if (isBodiless || head.contentLength === 0) u.mayKeepAlive = !head.isClose;
+    const isUpgrade = status === 101 && r.headers.has('upgrade');
+    if (status === 101) u.mayKeepAlive = false;
+    if (status >= 300) {
+      const kind = failureOfStatus(status);
+      if (kind !== undefined && u.wouldTryNext(kind)) {
+        u.next(kind);
+        return;
+      }
+      if (settings.interceptsErrors && this.#intercept(status, head)) return;
+    }
+    if (!settings.ignored.has('x-accel-redirect')) {
+      const redirect = head.fields.get('x-accel-redirect');
+      if (redirect !== undefined) {
+        this.#redirect(redirect, head);
+        return;
+      }
+    }
+    const buffering = settings.ignored.has('x-accel-buffering') ? undefined : head.fields.get('x-accel-buffering');
+    if (buffering !== undefined) {
+      const word = buffering.toLowerCase();
+      if (word === 'no') this.#isBuffering = false;
+      else if (word === 'yes') this.#isBuffering = true;
+    }
+    copyHead(r, head, { settings, isCacheable: false, isCached: false });
+    if (!this.#isBuffering) r.limitRate = 0;
+    const isSent = r.sendHeader();
+    u.isHeaderSent = true;
+    if (!isSent) {
+      u.finalize(DECLINED);
+      return;
+    }
+    if (isUpgrade) {
+      this.#upgrade(bytes, at, end);
+      return;
+    }
+    if (r.isHeaderOnly) {
+      u.finalize(OK);
+      return;
+    }
+    const kind = isBodiless ? 'none' : head.isChunked ? 'chunked' : head.contentLength >= 0 ? 'length' : 'close';
+    this.#body = new ResponseBody(kind, head.contentLength);
+    this.#pipe = new ResponsePipe(r, settings, this.#body, this.#isBuffering, head.bytes);
+    if (settings.limitRate > 0) this.#bodyStartMs = Date.now();
+    u.action = 'reading upstream';
+    r.onDrain = () => this.#clientDrained();
+    if (!this.#isBuffering && at === end) r.flush();
+    this.#readBody(bytes, at, end);
+  }
+
+  /** proxy_intercept_errors: our error_page instead of the server's. */
+  #intercept(status: number, head: UpstreamHead): boolean {
+    const u = this.#u;
+    const { r } = u;
+    if (!coreModule.location(r.location).error_page?.some((page) => page.status === status)) return false;
+    if (status === 401) {
+      const challenge = head.fields.get('www-authenticate');
+      if (challenge !== undefined) r.out.add('WWW-Authenticate', challenge);
+    }
+    u.finalize(status);
+    return true;
+  }
+
+  #redirect(target: string, head: UpstreamHead): void {
+    const u = this.#u;
+    const { r, settings } = u;
+    u.finalize(DECLINED);
+    copyAcceleratedHead(r, head, settings);
+    if (target.startsWith('@')) {
+      namedLocation(r, target);
+      return;
+    }
+    const parsed = target === '' || target.startsWith('?') ? undefined : parseUri(target, true);
+    if (!parsed || /(^|\/)\.\.(\/|$)/.test(parsed.uri)) {
+      r.log('error', `unsafe URI "${target}" was detected`);
+      r.finalize(404);
+      return;
+    }
+    if (r.method !== 'HEAD') r.method = 'GET';
+    internalRedirect(r, parsed.uri, parsed.args);
+  }
+
+  #upgrade(bytes: Buffer, at: number, end: number): void {
+    const u = this.#u;
+    u.action = 'proxying upgraded connection';
+    const tunnel = Tunnel.open(u);
+    if (!tunnel) {
+      u.log('error', 'connection upgrade in subrequest');
+      u.finalize(ERROR);
+      return;
+    }
+    this.#tunnel = tunnel;
+    if (end > at) tunnel.fromServer(bytes, at, end);
+  }
+
+  #readBody(bytes: Buffer, at: number, end: number): void {
+    const u = this.#u;
+    const pipe = this.#pipe!;
+    u.state!.responseLength += end - at;
+    const progress = pipe.feed(bytes, at, end);
+    if (progress === 'broken') {
+      u.log('error', 'upstream sent invalid chunked response');
+      u.finalize(ERROR);
+      return;
+    }
+    if (progress === 'done') {
+      this.#complete();
+      return;
+    }
+    const connection = u.connection;
+    if (!connection) return;
+    if (!this.#isBuffering && end > at) u.r.flush();
+    if (pipe.isFull) {
+      connection.pause();
+      connection.clearDeadline();
+    } else {
+      connection.setDeadline(u.settings.readTimeoutMs);
+      if (u.settings.limitRate > 0) this.#pace();
+    }
+  }
+
+  /** proxy_limit_rate: reads no faster than so many bytes a second. */
+  #pace(): void {
+    const u = this.#u;
+    const { limitRate } = u.settings;
+    const allowed = limitRate * (Math.floor((Date.now() - this.#bodyStartMs) / 1000) + 1);
+    const excess = u.state!.responseLength - allowed;
+    if (excess <= 0 || this.#limitTimer) return;
+    u.connection!.pause();
+    u.connection!.clearDeadline();
+    this.#limitTimer = setTimeout(
+      () => {
+        this.#limitTimer = undefined;
+        const { connection } = u;
+        if (!connection || this.#pipe!.isFull) return;
+        connection.setDeadline(u.settings.readTimeoutMs);
+        connection.resume();
+      },
+      Math.ceil((excess * 1000) / limitRate) + 1,
+    );
+  }
+
+  /** The whole body came. */
+  #complete(): void {
+    const u = this.#u;
+    const body = this.#body!;
+    if (body.hasExcess) u.log('warn', body.excessText);
+    u.mayKeepAlive = !this.#head!.isClose && !body.hasExcess;
+    this.#finish(OK);
+  }
+
+  /** Nothing more comes from the server; the request ends with `code` when the client has taken what waits. */
+  #finish(code: number): void {
+    const u = this.#u;
+    if (this.#outcome !== undefined) return;
+    if (!this.#pipe?.isPending) {
+      u.finalize(code);
+      return;
+    }
+    this.#outcome = code;
+    u.action = 'sending to client';
+    u.release();
+  }
+
+  #clientDrained(): void {
+    const u = this.#u;
+    if (this.#tunnel) return;
+    const isEmpty = this.#pipe!.drain();
+    if (this.#outcome !== undefined) {
+      if (isEmpty) u.finalize(this.#outcome);
+      return;
+    }
+    const { connection } = u;
+    if (!connection) return;
+    if (!this.#isBuffering) u.r.flush();
+    if (!this.#pipe!.isFull && !this.#limitTimer) {
+      connection.setDeadline(u.settings.readTimeoutMs);
+      connection.resume();
+    }
+  }
+
+  /** The server closed the connection. */
+  ended(): void {
+    const u = this.#u;
+    if (this.#tunnel) {
+      this.#tunnel.serverEnded();
+      return;
+    }
+    if (!this.#pipe || this.#outcome !== undefined) return;
+    const progress = this.#pipe.finish();
+    if (progress === 'broken') {
+      u.log('error', 'upstream sent invalid chunked response');
+      u.finalize(ERROR);
+    } else if (progress === 'done') this.#complete();
+    else if (this.#body!.kind === 'close') this.#finish(OK);
+    else {
+      u.log('error', 'upstream prematurely closed connection');
+      this.#finish(502);
+    }
+  }
+
+  /** The connection broke; the log has said so. */
+  failed(): void {
+    if (this.#tunnel) {
+      this.#tunnel.serverEnded();
+      return;
+    }
+    this.#pipe?.finish();
+    this.#finish(502);
+  }
+
+  timedOut(): void {
+    const u = this.#u;
+    u.log('error', 'upstream timed out (110: Connection timed out)');
+    if (this.#tunnel || !this.#isBuffering) u.finalize(504);
+    else this.#finish(502);
+  }
+
+  serverDrained(): void {
+    this.#tunnel?.serverDrained();
+  }
+
+  close(): void {
+    if (this.#limitTimer) clearTimeout(this.#limitTimer);
+    this.#limitTimer = undefined;
+    this.#tunnel?.close();
+    this.#pipe?.close();
+  }
+}
