@@ -46,7 +46,7 @@ export class LogFileCache {
   append(path: string, line: string): void {
     const now = Date.now();
     const { minUses } = this.#settings;
-    const entry = this.#entries.get(path) ?? this.#add(path);
+    const entry = this.#entries.get(path) ?? this.#add(path, now);
     entry.uses++;
     entry.usedMs = now;
     this.#entries.delete(path);
@@ -61,7 +61,9 @@ export class LogFileCache {
     this.#expire(now);
   }
 
-  #add(path: string): Entry {
+  /** A file that cannot be opened takes nobody's place. */
+  #add(path: string, now: number): Entry {
+    const fd = openLog(path);
     if (this.#entries.size >= this.#settings.max) {
       for (const [oldest, entry] of this.#entries) {
         this.#close(entry);
@@ -69,7 +71,7 @@ export class LogFileCache {
         break;
       }
     }
-    const entry: Entry = { fd: -1, uses: 0, checkedMs: 0, usedMs: 0 };
+    const entry: Entry = { fd, uses: 0, checkedMs: now, usedMs: now };
     this.#entries.set(path, entry);
     return entry;
   }
