@@ -182,7 +182,7 @@ export function oneOf<const T extends string>(
     defaultText: standard,
     set(cf, previous) {
       once(cf, previous);
-      const word = words.find((w) => w === cf.args[0]!.toLowerCase());
+      const word = words.find((w) => w.toLowerCase() === cf.args[0]!.toLowerCase());
       return word ?? cf.fail(`invalid value "${cf.args[0]}"`);
     },
     ...extras,
@@ -206,7 +206,7 @@ export function someOf<const T extends string>(
       once(cf, previous);
       const found = new Set<T>();
       for (const arg of cf.args) {
-        const word = words.find((w) => w === arg.toLowerCase());
+        const word = words.find((w) => w.toLowerCase() === arg.toLowerCase());
         found.add(word ?? cf.fail(`invalid value "${arg}"`));
       }
       return found;
