@@ -107,13 +107,29 @@ export async function bindListeners(
   return bound;
 }
 
+/** Binds and listens once, without retries: Uvicorn's way. Gives the error's text when it fails. */
+export async function bindOnce(
+  address: BindAddress,
+  options: { readonly backlog: number; readonly umask: number },
+): Promise<Listener | string> {
+  const result = await open(address, options.umask);
+  const status = typeof result === 'number' ? result : listen([result.fd], options.backlog);
+  if (status === 0) return result as Listener;
+  if (typeof result !== 'number') result.close(false);
+  return errnoText(status);
+}
+
+// As str(OSError) gives it.
+function errnoText(errno: number): string {
+  return `[Errno ${-errno}] ${MESSAGES[getSystemErrorName(errno)] ?? getSystemErrorMessage(errno)}`;
+}
+
 function report(address: BindAddress, errno: number, log: ListenLog): void {
   const shown = showBindAddress(address);
   const code = getSystemErrorName(errno);
   if (code === 'EADDRINUSE') log.error(`Connection in use: ${shown}`);
   if (code === 'EADDRNOTAVAIL') log.error(`Invalid address: ${shown}`);
-  const words = MESSAGES[code] ?? getSystemErrorMessage(errno);
-  log.error(`connection to ${shown} failed: [Errno ${-errno}] ${words}`);
+  log.error(`connection to ${shown} failed: ${errnoText(errno)}`);
 }
 
 // strerror() of the C library, where libuv words it differently.

@@ -165,6 +165,11 @@ export class GunicornLog {
     this.#accesses.write(this.#format(record));
   }
 
+  /** A whole access line, for servers that have a format of their own. */
+  accessLine(line: string): void {
+    this.#accesses?.write(line);
+  }
+
   /** What wsgi.errors writes: raw text to the error log. */
   write(text: string): void {
     this.#errors.write(text.replace(/\n$/, ''));

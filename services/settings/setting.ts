@@ -32,6 +32,8 @@ export interface SettingRow {
   readonly doc: string;
   /** For a flag without argument: the value that it stores (true unless said otherwise). */
   readonly stores?: boolean;
+  /** For a flag without argument: the flag that stores false. */
+  readonly negativeFlag?: string;
   readonly choices?: readonly string[];
   /** Why the setting cannot be honoured here; setting it to another value than the default then gives a named warning. */
   readonly unhonoured?: string;

@@ -15,6 +15,7 @@ type Run = (worker: Worker, app: never) => void | Promise<void>;
 const CLASSES: Readonly<Record<string, () => Promise<Run>>> = {
   sync: async () => (await import('./sync.ts')).runSync as Run,
   gthread: async () => (await import('./gthread.ts')).runGthread as Run,
+  uvicorn: async () => (await import('./uvicorn.ts')).runUvicorn as Run,
 };
 
 async function boot(): Promise<void> {

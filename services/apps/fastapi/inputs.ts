@@ -1,0 +1,78 @@
+/** From a request to the checked inputs of an operation, with FastAPI's order of errors: path, query, headers, body. */
+import type { DependencyMap } from './dependencies.ts';
+import { JsonInvalid, parseJson } from './json-body.ts';
+import type { Request } from './request.ts';
+import type { Operation } from './route.ts';
+import { checkFields, type Fields, type Schema, type ValidationError } from './schema.ts';
+
+/** A request that does not fit its operation: answered with 422. */
+export class RequestValidationError extends Error {
+  override readonly name = 'RequestValidationError';
+  readonly errors: readonly ValidationError[];
+
+  constructor(errors: readonly ValidationError[]) {
+    super(`${errors.length} validation error(s)`);
+    this.errors = errors;
+  }
+}
+
+/** What could be checked; all of it can be copied to another thread. */
+export interface CheckedInputs {
+  readonly path: Readonly<Record<string, unknown>>;
+  readonly query: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly body: unknown;
+}
+
+/** Checks everything. Rejects with RequestValidationError when anything is wrong. */
+export async function checkInputs(
+  operation: Operation<Fields, Fields, Fields, unknown, DependencyMap>,
+  params: Readonly<Record<string, string>>,
+  request: Request,
+): Promise<CheckedInputs> {
+  const errors: ValidationError[] = [];
+  const at = (place: string): { source: 'text'; loc: string[]; errors: ValidationError[] } => ({
+    source: 'text',
+    loc: [place],
+    errors,
+  });
+  const path = checkFields(operation.path ?? {}, (name) => params[name], at('path'), null);
+  const readQuery = (name: string): unknown => {
+    const all = request.query.getAll(name);
+    return all.length === 0 ? undefined : isList(operation.query?.[name]) ? all : all.at(-1);
+  };
+  const query = checkFields(operation.query ?? {}, readQuery, at('query'), null);
+  const readHeader = (name: string): unknown => request.headers.get(name.replaceAll('_', '-'));
+  const headers = checkFields(operation.headers ?? {}, readHeader, at('header'), null);
+  const body = operation.body ? await checkBody(operation.body, request, errors) : undefined;
+  if (errors.length > 0) throw new RequestValidationError(errors);
+  return { path, query, headers, body };
+}
+
+function isList(schema: Schema<unknown> | undefined): boolean {
+  return schema?.json({})['type'] === 'array';
+}
+
+async function checkBody(schema: Schema<unknown>, request: Request, errors: ValidationError[]): Promise<unknown> {
+  const bytes = await request.body();
+  const loc = ['body'];
+  if (bytes.length === 0) {
+    errors.push({ type: 'missing', loc, msg: 'Field required', input: null });
+    return undefined;
+  }
+  const text = bytes.toString('utf8');
+  const type = request.headers.get('content-type') ?? '';
+  const isJson = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type);
+  let value: unknown = text;
+  if (isJson) {
+    try {
+      value = parseJson(text);
+    } catch (error) {
+      if (!(error instanceof JsonInvalid)) throw error;
+      const ctx = { error: error.message };
+      errors.push({ type: 'json_invalid', loc: ['body', error.at] as never, msg: 'JSON decode error', input: {}, ctx });
+      return undefined;
+    }
+  }
+  return schema.check(value, { source: 'json', loc, errors });
+}

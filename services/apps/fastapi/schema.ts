@@ -1,0 +1,280 @@
+/**
+ * Schemas: what a parameter or a body must be. One declaration gives the check with pydantic 2's errors, the JSON Schema for OpenAPI 3.1,
+ * and the TypeScript type of the value that a handler gets.
+ */
+
+/** One thing that is wrong, as it stands in a 422 body. Keys are in pydantic's order. */
+export interface ValidationError {
+  readonly type: string;
+  readonly loc: readonly (string | number)[];
+  readonly msg: string;
+  readonly input: unknown;
+  readonly ctx?: Readonly<Record<string, unknown>>;
+}
+
+/** A JSON Schema, keys in the order in which FastAPI writes them. */
+export type JsonSchema = { [key: string]: unknown };
+
+/** Where a value comes from: text of a URL or header, which is converted, or JSON, which is mostly not. */
+export type Source = 'text' | 'json';
+
+/** A check in progress: collects errors at the current place. */
+export interface Check {
+  readonly source: Source;
+  readonly loc: readonly (string | number)[];
+  readonly errors: ValidationError[];
+}
+
+const FAILED = Symbol('failed');
+type Result<T> = T | typeof FAILED;
+
+/** One schema. `check` reports into its Check and gives FAILED when the value is no good. */
+export interface Schema<T> {
+  check(input: unknown, at: Check): Result<T>;
+  /** The JSON Schema; named models are put into `definitions` and referred to. */
+  json(definitions: Record<string, JsonSchema>): JsonSchema;
+  readonly isOptional: boolean;
+  /** The value when there is none; only for optional ones. */
+  readonly fallback?: T;
+}
+
+/** The type that a schema describes. */
+export type ValueOf<S> = S extends Schema<infer T> ? T : never;
+
+/** Schemas by name: parameters, or the fields of a model. */
+export type Fields = Readonly<Record<string, Schema<unknown>>>;
+export type ValuesOf<F extends Fields> = { readonly [Name in keyof F]: ValueOf<F[Name]> };
+
+function fail(at: Check, type: string, msg: string, input: unknown, ctx?: Record<string, unknown>): typeof FAILED {
+  at.errors.push({ type, loc: at.loc, msg, input, ...(ctx ? { ctx } : {}) });
+  return FAILED;
+}
+
+/** Limits of a number; the names are pydantic's. */
+export interface NumberLimits {
+  readonly gt?: number;
+  readonly ge?: number;
+  readonly lt?: number;
+  readonly le?: number;
+}
+
+const LIMITS = [
+  ['gt', 'greater_than', 'greater than', (value: number, limit: number) => value > limit, 'exclusiveMinimum'],
+  ['ge', 'greater_than_equal', 'greater than or equal to', (value: number, limit: number) => value >= limit, 'minimum'],
+  ['lt', 'less_than', 'less than', (value: number, limit: number) => value < limit, 'exclusiveMaximum'],
+  ['le', 'less_than_equal', 'less than or equal to', (value: number, limit: number) => value <= limit, 'maximum'],
+] as const;
+
+function limited(value: number, limits: NumberLimits, input: unknown, at: Check): Result<number> {
+  for (const [key, type, words, holds] of LIMITS) {
+    const limit = limits[key];
+    if (limit !== undefined && !holds(value, limit))
+      return fail(at, type, `Input should be ${words} ${limit}`, input, { [key]: limit });
+  }
+  return value;
+}
+
+function limitSchema(limits: NumberLimits): JsonSchema {
+  return Object.fromEntries(
+    LIMITS.filter(([key]) => limits[key] !== undefined).map(([key, , , , name]) => [name, limits[key]]),
+  );
+}
+
+/** A whole number. */
+export function int(limits: NumberLimits = {}): Schema<number> {
+  return {
+    isOptional: false,
+    check(input, at) {
+      if (typeof input === 'number') {
+        if (Number.isInteger(input)) return limited(input, limits, input, at);
+        return fail(
+          at,
+          'int_from_float',
+          'Input should be a valid integer, got a number with a fractional part',
+          input,
+        );
+      }
+      if (typeof input === 'boolean') return limited(input ? 1 : 0, limits, input, at);
+      if (typeof input !== 'string') return fail(at, 'int_type', 'Input should be a valid integer', input);
+      if (!/^\s*[+-]?\d+(_\d+)*(\.0+)?\s*$/.test(input)) {
+        return fail(at, 'int_parsing', 'Input should be a valid integer, unable to parse string as an integer', input);
+      }
+      return limited(Number(input.replaceAll('_', '')), limits, input, at);
+    },
+    json: () => ({ type: 'integer', ...limitSchema(limits) }),
+  };
+}
+
+/** A number. */
+export function float(limits: NumberLimits = {}): Schema<number> {
+  return {
+    isOptional: false,
+    check(input, at) {
+      if (typeof input === 'number') return limited(input, limits, input, at);
+      if (typeof input === 'boolean') return limited(input ? 1 : 0, limits, input, at);
+      if (typeof input !== 'string') return fail(at, 'float_type', 'Input should be a valid number', input);
+      const value = /^\s*[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/.test(input)
+        ? Number(input.replaceAll('_', ''))
+        : Number.NaN;
+      if (Number.isNaN(value)) {
+        return fail(at, 'float_parsing', 'Input should be a valid number, unable to parse string as a number', input);
+      }
+      return limited(value, limits, input, at);
+    },
+    json: () => ({ type: 'number', ...limitSchema(limits) }),
+  };
+}
+
+const characters = (count: number): string => `${count} character${count === 1 ? '' : 's'}`;
+
+/** Text. */
+export function str(limits: { readonly min_length?: number; readonly max_length?: number } = {}): Schema<string> {
+  const { min_length: least, max_length: most } = limits;
+  return {
+    isOptional: false,
+    check(input, at) {
+      if (typeof input !== 'string') return fail(at, 'string_type', 'Input should be a valid string', input);
+      const length = [...input].length;
+      if (least !== undefined && length < least) {
+        return fail(at, 'string_too_short', `String should have at least ${characters(least)}`, input, {
+          min_length: least,
+        });
+      }
+      if (most !== undefined && length > most) {
+        return fail(at, 'string_too_long', `String should have at most ${characters(most)}`, input, {
+          max_length: most,
+        });
+      }
+      return input;
+    },
+    json: () => ({
+      type: 'string',
+      ...(most === undefined ? {} : { maxLength: most }),
+      ...(least === undefined ? {} : { minLength: least }),
+    }),
+  };
+}
+
+/** True or false, or one of the words for it. */
+export function bool(): Schema<boolean> {
+  return {
+    isOptional: false,
+    check(input, at) {
+      if (typeof input === 'boolean') return input;
+      const word = String(input).toLowerCase();
+      if (typeof input === 'string' || input === 0 || input === 1) {
+        if (['1', 'true', 't', 'yes', 'y', 'on'].includes(word)) return true;
+        if (['0', 'false', 'f', 'no', 'n', 'off'].includes(word)) return false;
+      }
+      if (typeof input === 'string' || typeof input === 'number') {
+        return fail(at, 'bool_parsing', 'Input should be a valid boolean, unable to interpret input', input);
+      }
+      return fail(at, 'bool_type', 'Input should be a valid boolean', input);
+    },
+    json: () => ({ type: 'boolean' }),
+  };
+}
+
+/** A list of things of one kind. */
+export function list<T>(item: Schema<T>): Schema<readonly T[]> {
+  return {
+    isOptional: false,
+    check(input, at) {
+      if (!Array.isArray(input)) return fail(at, 'list_type', 'Input should be a valid list', input);
+      const before = at.errors.length;
+      const values = input.map((each, index) => item.check(each, { ...at, loc: [...at.loc, index] }));
+      return at.errors.length > before ? FAILED : (values as T[]);
+    },
+    json: (definitions) => ({ items: item.json(definitions), type: 'array' }),
+  };
+}
+
+/** A value or null; null when it is missing. */
+export function optional<T>(schema: Schema<T>): Schema<T | null> {
+  return {
+    isOptional: true,
+    fallback: null,
+    check: (input, at) => (input === null ? null : schema.check(input, at)),
+    json: (definitions) => ({ anyOf: [schema.json(definitions), { type: 'null' }] }),
+  };
+}
+
+/** A value that may be missing. */
+export function withDefault<T>(schema: Schema<T>, fallback: T): Schema<T> {
+  return {
+    ...schema,
+    isOptional: true,
+    fallback,
+    json: (definitions) => ({ ...schema.json(definitions), default: fallback }),
+  };
+}
+
+/** `item_id` as FastAPI titles it: Item Id. */
+export function titleOf(name: string): string {
+  return name
+    .split('_')
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join(' ');
+}
+
+/** An object with fields, under a name of its own in the API's documentation. Fields that it does not name are dropped. */
+export function model<F extends Fields>(name: string, fields: F): Schema<ValuesOf<F>> {
+  return {
+    isOptional: false,
+    check(input, at) {
+      if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+        return fail(
+          at,
+          'model_attributes_type',
+          'Input should be a valid dictionary or object to extract fields from',
+          input,
+        );
+      }
+      const before = at.errors.length;
+      const values = checkFields(fields, (field) => (input as Record<string, unknown>)[field], at, input);
+      return at.errors.length > before ? FAILED : (values as ValuesOf<F>);
+    },
+    json(definitions) {
+      if (!(name in definitions)) {
+        definitions[name] = {};
+        const properties = Object.entries(fields).map(([field, schema]) => [
+          field,
+          titled(schema.json(definitions), field),
+        ]);
+        const required = Object.keys(fields).filter((field) => !fields[field]?.isOptional);
+        definitions[name] = {
+          properties: Object.fromEntries(properties),
+          type: 'object',
+          ...(required.length > 0 ? { required } : {}),
+          title: name,
+        };
+      }
+      return { $ref: `#/components/schemas/${name}` };
+    },
+  };
+}
+
+/** A schema under a title; `default` stands after it, as pydantic writes it. */
+export function titled(schema: JsonSchema, name: string): JsonSchema {
+  if ('$ref' in schema) return schema;
+  const { default: fallback, ...rest } = schema;
+  return { ...rest, title: titleOf(name), ...('default' in schema ? { default: fallback } : {}) };
+}
+
+/** Checks several fields, each from where `read` finds it; a missing one is an error with `whole` as its input. */
+export function checkFields(
+  fields: Fields,
+  read: (name: string) => unknown,
+  at: Check,
+  whole: unknown,
+): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const [name, schema] of Object.entries(fields)) {
+    const input = read(name);
+    const inner = { ...at, loc: [...at.loc, name] };
+    if (input !== undefined) values[name] = schema.check(input, inner);
+    else if (schema.isOptional) values[name] = schema.fallback;
+    else fail(inner, 'missing', 'Field required', whole);
+  }
+  return values;
+}

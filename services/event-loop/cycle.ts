@@ -1,0 +1,228 @@
+/**
+ * One request and its response on the ASGI side: the receive() and send() that the application gets, the head with Uvicorn's fields, the
+ * framing of the body, and what happens when the application breaks the protocol. Mirrors RequestResponseCycle of Uvicorn.
+ */
+import { STATUS_CODES } from 'node:http';
+import type { AsgiApp, AsgiHeader, HttpScope, ReceiveMessage, SendMessage } from '../asgi.ts';
+import { ServerTiming } from '../http/server-timing.ts';
+import { traceback } from '../python-repr.ts';
+import { Flag } from './flow.ts';
+
+const BAD_NAME = /[\x00-\x1f\x7f()<>@,;:[\]={} \t\\"]/;
+const BAD_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/;
+const HIGH_WATER_BYTES = 65536;
+
+/** What a cycle needs of its connection. */
+export interface CycleConnection {
+  readonly isClosing: boolean;
+  readonly writable: Flag;
+  write(data: Buffer): void;
+  /** Holds back small writes until this turn of the loop has ended. */
+  cork(): void;
+  close(): void;
+  pauseReading(): void;
+  resumeReading(): void;
+  onResponseComplete(): void;
+}
+
+/** What a cycle needs of its server. */
+export interface CycleServer {
+  readonly defaultHeaders: () => string;
+  readonly logError: (message: string) => void;
+  readonly logAccess: ((scope: HttpScope, status: number) => void) | null;
+}
+
+class ProtocolError extends Error {
+  override readonly name = 'RuntimeError';
+}
+
+/** One request in hand. */
+export class Cycle {
+  readonly scope: HttpScope;
+  isDisconnected = false;
+  isComplete = false;
+  keepAlive: boolean;
+  /** Whether the body is still to come in part. */
+  moreBody = true;
+  readonly changed = new Flag();
+  readonly #connection: CycleConnection;
+  readonly #server: CycleServer;
+  readonly #asksToClose: boolean;
+  readonly #timing: ServerTiming | null;
+  #isStarted = false;
+  #waitsForContinue: boolean;
+  #isChunked: boolean | null = null;
+  #expectedBytes = 0;
+  #body: Buffer[] = [];
+  #bodyBytes = 0;
+
+  constructor(
+    scope: HttpScope,
+    connection: CycleConnection,
+    server: CycleServer,
+    request: { keepAlive: boolean; expectsContinue: boolean; asksToClose: boolean; requestStart: string | null },
+  ) {
+    this.scope = scope;
+    this.#connection = connection;
+    this.#server = server;
+    this.keepAlive = request.keepAlive;
+    this.#waitsForContinue = request.expectsContinue;
+    this.#asksToClose = request.asksToClose;
+    this.#timing = request.requestStart === null ? null : new ServerTiming(request.requestStart);
+  }
+
+  /** Bytes of the body have come. */
+  addBody(bytes: Buffer): void {
+    this.#body.push(bytes);
+    this.#bodyBytes += bytes.length;
+    if (this.#bodyBytes > HIGH_WATER_BYTES) this.#connection.pauseReading();
+    this.changed.set();
+  }
+
+  /** Runs the application to its end, and answers for it when it fails. Never rejects. */
+  async run(app: AsgiApp): Promise<void> {
+    try {
+      const result: unknown = await app(this.scope, this.receive, this.send);
+      if (result !== undefined && result !== null) {
+        this.#server.logError(`ASGI callable should return None, but returned '${String(result)}'.`);
+        this.#connection.close();
+      } else if (!this.#isStarted && !this.isDisconnected) {
+        this.#server.logError('ASGI callable returned without starting response.');
+        await this.#send500();
+      } else if (!this.isComplete && !this.isDisconnected) {
+        this.#server.logError('ASGI callable returned without completing response.');
+        this.#connection.close();
+      }
+    } catch (error) {
+      this.#server.logError(`Exception in ASGI application\n${traceback(error)}`);
+      if (this.#isStarted) this.#connection.close();
+      else await this.#send500();
+    }
+  }
+
+  readonly receive = async (): Promise<ReceiveMessage> => {
+    if (this.#waitsForContinue && !this.#connection.isClosing) {
+      this.#connection.write(Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'));
+      this.#waitsForContinue = false;
+    }
+    if (!this.isDisconnected && !this.isComplete) {
+      this.#connection.resumeReading();
+      await this.changed.wait();
+      this.changed.clear();
+    }
+    if (this.isDisconnected || this.isComplete) return { type: 'http.disconnect' };
+    const body = this.#body.length === 1 ? (this.#body[0] as Buffer) : Buffer.concat(this.#body);
+    this.#body = [];
+    this.#bodyBytes = 0;
+    return { type: 'http.request', body, more_body: this.moreBody };
+  };
+
+  readonly send = async (message: SendMessage): Promise<void> => {
+    if (!this.#connection.writable.isSet && !this.isDisconnected) await this.#connection.writable.wait();
+    if (this.isDisconnected) return;
+    if (!this.#isStarted) {
+      if (message.type !== 'http.response.start') {
+        throw new ProtocolError(`Expected ASGI message 'http.response.start', but got '${message.type}'.`);
+      }
+      this.#start(message.status, message.headers ?? []);
+    } else if (!this.isComplete) {
+      if (message.type !== 'http.response.body') {
+        throw new ProtocolError(`Expected ASGI message 'http.response.body', but got '${message.type}'.`);
+      }
+      this.#write(Buffer.from(message.body ?? ''), message.more_body ?? false);
+    } else {
+      throw new ProtocolError(`Unexpected ASGI message '${message.type}' sent, after response already completed.`);
+    }
+  };
+
+  #start(status: number, headers: readonly AsgiHeader[]): void {
+    this.#isStarted = true;
+    this.#waitsForContinue = false;
+    this.#server.logAccess?.(this.scope, status);
+    let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${this.#server.defaultHeaders()}`;
+    let hasClose = false;
+    for (const [nameBytes, valueBytes] of headers) {
+      const name = latin1(nameBytes).toLowerCase();
+      const value = latin1(valueBytes);
+      if (BAD_NAME.test(name)) throw new ProtocolError('Invalid HTTP header name.');
+      if (BAD_VALUE.test(value)) throw new ProtocolError('Invalid HTTP header value.');
+      if (name === 'content-length' && this.#isChunked === null) {
+        this.#expectedBytes = Number(value);
+        this.#isChunked = false;
+      } else if (name === 'transfer-encoding' && value.toLowerCase() === 'chunked') {
+        this.#expectedBytes = 0;
+        this.#isChunked = true;
+      } else if (name === 'connection' && value.toLowerCase() === 'close') {
+        hasClose = true;
+      }
+      head += `${name}: ${value}\r\n`;
+    }
+    if (this.#asksToClose && !hasClose) {
+      hasClose = true;
+      head += 'connection: close\r\n';
+    }
+    if (hasClose) this.keepAlive = false;
+    if (this.#isChunked === null && this.scope.method !== 'HEAD' && status !== 204 && status !== 304) {
+      this.#isChunked = true;
+      head += 'transfer-encoding: chunked\r\n';
+    }
+    if (this.#timing) head += `server-timing: ${this.#timing.value()}\r\n`;
+    this.#connection.cork();
+    this.#connection.write(Buffer.from(`${head}\r\n`, 'latin1'));
+  }
+
+  #write(body: Buffer, moreBody: boolean): void {
+    if (this.scope.method === 'HEAD') this.#expectedBytes = 0;
+    else if (this.#isChunked) {
+      if (body.length > 0) {
+        this.#connection.cork();
+        this.#connection.write(Buffer.from(`${body.length.toString(16)}\r\n`));
+        this.#connection.write(body);
+        this.#connection.write(Buffer.from(moreBody ? '\r\n' : '\r\n0\r\n\r\n'));
+      } else if (!moreBody) this.#connection.write(Buffer.from('0\r\n\r\n'));
+    } else {
+      if (body.length > this.#expectedBytes) throw new ProtocolError('Response content longer than Content-Length');
+      this.#expectedBytes -= body.length;
+      if (body.length > 0) this.#connection.write(body);
+    }
+    if (moreBody) return;
+    if (this.#expectedBytes !== 0) throw new ProtocolError('Response content shorter than Content-Length');
+    this.isComplete = true;
+    this.changed.set();
+    if (!this.keepAlive) this.#connection.close();
+    this.#connection.onResponseComplete();
+  }
+
+  async #send500(): Promise<void> {
+    const headers: AsgiHeader[] = [
+      field('content-type', 'text/plain; charset=utf-8'),
+      field('content-length', '21'),
+      field('connection', 'close'),
+    ];
+    try {
+      await this.send({ type: 'http.response.start', status: 500, headers });
+      await this.send({ type: 'http.response.body', body: Buffer.from('Internal Server Error') });
+    } catch {
+      this.#connection.close();
+    }
+  }
+}
+
+const latin1 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+
+/** A header field from text. */
+export function field(name: string, value: string): AsgiHeader {
+  return [Buffer.from(name, 'latin1'), Buffer.from(value, 'latin1')];
+}
+
+/** Uvicorn's answer when limit_concurrency is exceeded: an application of its own. */
+export const serviceUnavailable: AsgiApp = async (_scope, _receive, send) => {
+  const headers = [
+    field('content-type', 'text/plain; charset=utf-8'),
+    field('content-length', '19'),
+    field('connection', 'close'),
+  ];
+  await send({ type: 'http.response.start', status: 503, headers });
+  await send({ type: 'http.response.body', body: Buffer.from('Service Unavailable') });
+};

@@ -1,0 +1,101 @@
+/**
+ * The lifespan protocol: the application is told when the process starts and stops, and may refuse to start. Mirrors Uvicorn's
+ * lifespan/on.py; `auto` treats an application that raises as one that does not speak it.
+ */
+import type { AsgiApp, ReceiveMessage, SendMessage } from '../asgi.ts';
+import { traceback } from '../python-repr.ts';
+import { Flag } from './flow.ts';
+
+/** How the messages of a server are written. */
+export interface ServerLog {
+  info(message: string): void;
+  warning(message: string): void;
+  error(message: string): void;
+}
+
+/** One application's lifespan. */
+export class Lifespan {
+  readonly state: Record<string, unknown> = {};
+  /** The application did not come up, or did not go down properly. */
+  hasFailed = false;
+  readonly #app: AsgiApp;
+  readonly #mode: string;
+  readonly #log: ServerLog;
+  readonly #started = new Flag();
+  readonly #stopped = new Flag();
+  readonly #messages: ReceiveMessage[] = [];
+  readonly #hasMessage = new Flag();
+  #hasRaised = false;
+  #hasRefused = false;
+
+  constructor(app: AsgiApp, mode: 'auto' | 'on' | 'off', log: ServerLog) {
+    this.#app = app;
+    this.#mode = mode;
+    this.#log = log;
+  }
+
+  async startup(): Promise<void> {
+    if (this.#mode === 'off') return;
+    this.#log.info('Waiting for application startup.');
+    void this.#run();
+    this.#put({ type: 'lifespan.startup' });
+    await this.#started.wait();
+    if (this.#hasRefused || (this.#hasRaised && this.#mode === 'on')) {
+      this.#log.error('Application startup failed. Exiting.');
+      this.hasFailed = true;
+    } else this.#log.info('Application startup complete.');
+  }
+
+  async shutdown(): Promise<void> {
+    if (this.#mode === 'off' || this.#hasRaised) return;
+    this.#log.info('Waiting for application shutdown.');
+    this.#put({ type: 'lifespan.shutdown' });
+    await this.#stopped.wait();
+    if (this.#hasRefused || (this.#hasRaised && this.#mode === 'on')) {
+      this.#log.error('Application shutdown failed. Exiting.');
+      this.hasFailed = true;
+    } else this.#log.info('Application shutdown complete.');
+  }
+
+  #put(message: ReceiveMessage): void {
+    this.#messages.push(message);
+    this.#hasMessage.set();
+  }
+
+  async #run(): Promise<void> {
+    const scope = { type: 'lifespan', asgi: { version: '3.0', spec_version: '2.0' }, state: this.state } as const;
+    try {
+      await this.#app(scope, this.#receive, this.#send);
+    } catch (error) {
+      this.#hasRaised = true;
+      if (!this.#hasRefused) {
+        if (this.#mode === 'auto') this.#log.info("ASGI 'lifespan' protocol appears unsupported.");
+        else this.#log.error(`Exception in 'lifespan' protocol\n${traceback(error)}`);
+      }
+    } finally {
+      this.#started.set();
+      this.#stopped.set();
+    }
+  }
+
+  readonly #receive = async (): Promise<ReceiveMessage> => {
+    while (this.#messages.length === 0) {
+      this.#hasMessage.clear();
+      await this.#hasMessage.wait();
+    }
+    return this.#messages.shift() as ReceiveMessage;
+  };
+
+  readonly #send = async (message: SendMessage): Promise<void> => {
+    const isStartup = message.type.startsWith('lifespan.startup.');
+    if (!message.type.startsWith('lifespan.')) throw new Error(`unexpected ASGI message '${message.type}'`);
+    if (isStartup === this.#started.isSet || this.#stopped.isSet) {
+      throw new Error('Got invalid state transition on lifespan protocol.');
+    }
+    if (message.type === 'lifespan.startup.failed' || message.type === 'lifespan.shutdown.failed') {
+      this.#hasRefused = true;
+      if (message.message) this.#log.error(message.message);
+    }
+    (isStartup ? this.#started : this.#stopped).set();
+  };
+}

@@ -1,0 +1,223 @@
+/**
+ * HTTP/1.x requests from a stream of bytes, for the ASGI side: the first stop of a request after the socket. Strict as llhttp is in
+ * Uvicorn's default protocol: CRLF only, known methods, no folding, no ambiguous framing. Anything else is one error, answered with 400.
+ * Bytes may come in any pieces; several requests may come in one.
+ */
+
+/** A request that cannot be parsed; what exactly was wrong is for the log only. */
+export class InvalidRequest extends Error {
+  override readonly name = 'InvalidRequest';
+}
+
+/** A parsed head. Names are in lower case; values hold one byte a character. */
+export interface RequestHead {
+  readonly method: string;
+  readonly target: string;
+  /** `1.1` or `1.0`. */
+  readonly version: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** The client asks for another protocol; what follows the head is not HTTP when that is granted. */
+  readonly isUpgrade: boolean;
+}
+
+/** Where parsed parts go. onHead may return true to take the connection over: nothing is parsed after it. */
+export interface RequestHandler {
+  onHead(head: RequestHead, rest: () => Buffer): boolean;
+  onBody(bytes: Buffer): void;
+  onComplete(): void;
+}
+
+const MAX_HEAD_BYTES = 1 << 20;
+const METHODS = new Set(
+  (
+    'DELETE GET HEAD POST PUT CONNECT OPTIONS TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND UNBIND ACL ' +
+    'REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PATCH PURGE MKCALENDAR LINK UNLINK SOURCE QUERY'
+  ).split(' '),
+);
+const NAME = /^[!#$%&'*+\-.^_`|~0-9a-zA-Z]+$/;
+const BAD_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/;
+const TARGET = /^(?:\/|\*|[a-zA-Z][a-zA-Z0-9+.-]*:\/\/)[\x21-\x7e]*$/;
+
+const HEAD = 0;
+const LENGTH_BODY = 1;
+const CHUNK_SIZE = 2;
+const CHUNK_DATA = 3;
+const CHUNK_END = 4;
+const TRAILERS = 5;
+const IGNORED = 6;
+
+/** The parser of one connection. feed() throws InvalidRequest once; after that nothing more may be fed. */
+export class RequestParser {
+  #state = HEAD;
+  #pending: Buffer | null = null;
+  #left = 0;
+  #closes = false;
+  readonly #handler: RequestHandler;
+
+  constructor(handler: RequestHandler) {
+    this.#handler = handler;
+  }
+
+  feed(chunk: Buffer): void {
+    let bytes = this.#pending ? Buffer.concat([this.#pending, chunk]) : chunk;
+    this.#pending = null;
+    while (bytes.length > 0) {
+      const rest = this.#step(bytes);
+      if (rest === null) {
+        this.#pending = bytes;
+        if (bytes.length > MAX_HEAD_BYTES) throw new InvalidRequest('head too large');
+        return;
+      }
+      bytes = rest;
+    }
+  }
+
+  /** Takes one part off the bytes and gives what follows it; null when the part is not whole yet. */
+  #step(bytes: Buffer): Buffer | null {
+    switch (this.#state) {
+      case HEAD:
+        return this.#head(bytes);
+      case LENGTH_BODY:
+      case CHUNK_DATA:
+        return this.#data(bytes);
+      case CHUNK_SIZE:
+        return this.#chunkSize(bytes);
+      case CHUNK_END:
+        if (bytes.length < 2) return null;
+        if (bytes[0] !== 13 || bytes[1] !== 10) throw new InvalidRequest('chunk not terminated');
+        this.#state = CHUNK_SIZE;
+        return bytes.subarray(2);
+      case TRAILERS:
+        return this.#trailers(bytes);
+      default:
+        return bytes.subarray(bytes.length);
+    }
+  }
+
+  #head(bytes: Buffer): Buffer | null {
+    let start = 0;
+    while (bytes[start] === 13 || bytes[start] === 10) start++;
+    if (start > 0) return bytes.subarray(start);
+    const end = bytes.indexOf('\r\n\r\n');
+    if (end < 0) {
+      checkPartial(bytes);
+      return null;
+    }
+    const text = bytes.toString('latin1', 0, end);
+    const head = parseHead(text);
+    const rest = bytes.subarray(end + 4);
+    const framing = bodyFraming(head.headers, head.version);
+    this.#closes = framing.closes;
+    this.#state = framing.isChunked ? CHUNK_SIZE : framing.length > 0 ? LENGTH_BODY : HEAD;
+    this.#left = framing.length;
+    if (this.#handler.onHead(head, () => rest)) {
+      this.#state = IGNORED;
+      return rest.subarray(rest.length);
+    }
+    if (this.#state === HEAD) this.#complete();
+    return rest;
+  }
+
+  #complete(): void {
+    // What follows a request that closes the connection is not looked at.
+    this.#state = this.#closes ? IGNORED : HEAD;
+    this.#handler.onComplete();
+  }
+
+  #data(bytes: Buffer): Buffer {
+    const part = bytes.subarray(0, this.#left);
+    this.#left -= part.length;
+    this.#handler.onBody(part);
+    if (this.#left === 0) {
+      if (this.#state === CHUNK_DATA) this.#state = CHUNK_END;
+      else this.#complete();
+    }
+    return bytes.subarray(part.length);
+  }
+
+  #chunkSize(bytes: Buffer): Buffer | null {
+    const end = bytes.indexOf('\r\n');
+    if (end < 0) {
+      if (bytes.length > 4096) throw new InvalidRequest('chunk size too long');
+      return null;
+    }
+    const size = /^([0-9a-fA-F]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?$/.exec(bytes.toString('latin1', 0, end))?.[1];
+    if (size === undefined) throw new InvalidRequest('invalid chunk size');
+    this.#left = Number.parseInt(size, 16);
+    this.#state = this.#left === 0 ? TRAILERS : CHUNK_DATA;
+    return bytes.subarray(end + 2);
+  }
+
+  #trailers(bytes: Buffer): Buffer | null {
+    if (bytes.length < 2) return null;
+    if (bytes[0] === 13 && bytes[1] === 10) {
+      this.#complete();
+      return bytes.subarray(2);
+    }
+    const end = bytes.indexOf('\r\n\r\n');
+    if (end < 0) return null;
+    for (const line of bytes.toString('latin1', 0, end).split('\r\n')) parseField(line);
+    this.#complete();
+    return bytes.subarray(end + 4);
+  }
+}
+
+// A bare LF can never become part of a good head, so there is no need to wait for more.
+function checkPartial(bytes: Buffer): void {
+  const newline = bytes.indexOf(10);
+  if (newline === 0 || (newline > 0 && bytes[newline - 1] !== 13)) throw new InvalidRequest('bare LF');
+  const first = bytes[0] ?? 0;
+  if (first < 0x41 || first > 0x5a) throw new InvalidRequest('invalid method');
+}
+
+function parseHead(text: string): RequestHead {
+  const lines = text.split('\r\n');
+  const [method = '', target = '', protocol = '', ...more] = (lines[0] ?? '').split(' ');
+  const version = /^HTTP\/(1\.[01])$/.exec(protocol)?.[1];
+  if (!METHODS.has(method) || version === undefined || more.length > 0)
+    throw new InvalidRequest('invalid request line');
+  const isTarget = method === 'CONNECT' ? /^[\x21-\x7e]+$/.test(target) : TARGET.test(target);
+  if (!isTarget) throw new InvalidRequest('invalid request target');
+  const headers: [string, string][] = [];
+  for (let at = 1; at < lines.length; at++) headers.push(parseField(lines[at] ?? ''));
+  const isUpgrade =
+    method === 'CONNECT' ||
+    (headers.some(([name]) => name === 'upgrade') &&
+      headers.some(([name, value]) => name === 'connection' && /(?:^|,)\s*upgrade\s*(?:,|$)/i.test(value)));
+  return { method, target, version, headers, isUpgrade };
+}
+
+function parseField(line: string): [string, string] {
+  const colon = line.indexOf(':');
+  const name = line.slice(0, colon);
+  if (colon <= 0 || !NAME.test(name)) throw new InvalidRequest('invalid header name');
+  let start = colon + 1;
+  let end = line.length;
+  while (line[start] === ' ' || line[start] === '\t') start++;
+  while (end > start && (line[end - 1] === ' ' || line[end - 1] === '\t')) end--;
+  const value = line.slice(start, end);
+  if (BAD_VALUE.test(value)) throw new InvalidRequest('invalid header value');
+  return [name.toLowerCase(), value];
+}
+
+function bodyFraming(
+  headers: RequestHead['headers'],
+  version: string,
+): { readonly isChunked: boolean; readonly length: number; readonly closes: boolean } {
+  let length: string | null = null;
+  let coding: string | null = null;
+  let connection = '';
+  for (const [name, value] of headers) {
+    if (name === 'content-length') {
+      if (length !== null || !/^\d+$/.test(value)) throw new InvalidRequest('invalid Content-Length');
+      length = value;
+    } else if (name === 'transfer-encoding') coding = coding === null ? value : `${coding}, ${value}`;
+    else if (name === 'connection') connection += `,${value.toLowerCase()}`;
+  }
+  if (coding !== null && length !== null) throw new InvalidRequest('Content-Length beside Transfer-Encoding');
+  const isChunked = coding !== null && /(?:^|,)\s*chunked\s*$/i.test(coding);
+  if (coding !== null && !isChunked) throw new InvalidRequest('Transfer-Encoding without chunked at its end');
+  const tokens = connection.split(',').map((token) => token.trim());
+  const closes = tokens.includes('close') || (version === '1.0' && !tokens.includes('keep-alive'));
+  return { isChunked, length: Number(length ?? 0), closes };
+}

@@ -1,0 +1,38 @@
+/** One thread of the pool for `def` endpoints: takes a call, runs it under the GIL, sends back what it gave. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { setRuntime } from '../runtime.ts';
+import { Gil } from './gil.ts';
+import { setGil } from './python.ts';
+import { registered } from './registry.ts';
+import type { PoolAnswer, PoolCall, PoolThreadStart } from './thread-pool.ts';
+
+const { gil: state, index, workerClass } = workerData as PoolThreadStart;
+const port = parentPort!;
+const gil = new Gil(state, index + 1);
+const tell = (answer: PoolAnswer): void => port.postMessage(answer);
+
+setGil(gil);
+setRuntime({
+  workerClass,
+  thread: `AnyIO worker thread ${index}`,
+  exit: (status) => {
+    tell({ kind: 'exit', status });
+    return Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0) as never;
+  },
+});
+
+port.on('message', async (call: PoolCall) => {
+  try {
+    const run = await registered(call.module, call.key);
+    gil.acquire();
+    let value: unknown;
+    try {
+      value = run(...call.args);
+    } finally {
+      gil.release();
+    }
+    tell({ kind: 'result', id: call.id, value });
+  } catch (error) {
+    tell({ kind: 'error', id: call.id, error });
+  }
+});

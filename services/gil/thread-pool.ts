@@ -1,0 +1,106 @@
+/**
+ * The pool in which an ASGI framework runs its plain `def` endpoints, AnyIO's: at most 40 at a time, the rest waits. Threads are made
+ * when they are needed and kept. They and the event loop share one GIL.
+ * A thread loads the application's module for itself; what runs there is found by name, and arguments and results are copied.
+ */
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Worker as Thread } from 'node:worker_threads';
+import { runtime } from '../runtime.ts';
+import { createGil, Gil, type GilState } from './gil.ts';
+import { loopGil } from './loop.ts';
+import { setGil } from './python.ts';
+
+const extension = path.extname(fileURLToPath(import.meta.url));
+const PROGRAM = new URL(`./pool-thread${extension}`, import.meta.url);
+
+/** How many calls run at a time: AnyIO's default limiter. */
+export const POOL_TOKENS = 40;
+
+/** What a pool thread is started with. */
+export interface PoolThreadStart {
+  readonly gil: GilState;
+  readonly index: number;
+  readonly workerClass: string;
+}
+
+/** One call: a function that a module has registered under a key. */
+export interface PoolCall {
+  readonly id: number;
+  readonly module: string;
+  readonly key: string;
+  readonly args: readonly unknown[];
+}
+
+/** How a call ended, or that the process shall exit. */
+export type PoolAnswer =
+  | { readonly kind: 'result'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'error'; readonly id: number; readonly error: unknown }
+  | { readonly kind: 'exit'; readonly status: number };
+
+interface Pending {
+  readonly call: PoolCall;
+  readonly done: (value: unknown) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+let options = { isGilOn: true, switchIntervalMs: 5 };
+let state: GilState | null = null;
+let nextId = 1;
+const idle: Thread[] = [];
+const waiting: Pending[] = [];
+const running = new Map<number, Pending>();
+let threads = 0;
+
+/** Sets how the pool of this process will be made. */
+export function useThreadPool(settings: typeof options): void {
+  options = settings;
+}
+
+/** Calls in the pool, and calls that wait for a token. */
+export function poolLoad(): { readonly running: number; readonly waiting: number } {
+  return { running: running.size, waiting: waiting.length };
+}
+
+/** Runs a registered function in the pool. Rejects with what it throws. */
+export function runInThreadPool(module: string, key: string, args: readonly unknown[]): Promise<unknown> {
+  return new Promise((done, fail) => {
+    waiting.push({ call: { id: nextId++, module, key, args }, done, fail });
+    dispatch();
+  });
+}
+
+function dispatch(): void {
+  while (waiting.length > 0) {
+    const thread = idle.pop() ?? (threads < POOL_TOKENS ? start() : null);
+    if (!thread) return;
+    const pending = waiting.shift() as Pending;
+    running.set(pending.call.id, pending);
+    thread.postMessage(pending.call);
+  }
+}
+
+function start(): Thread {
+  if (!state) {
+    state = createGil({ switchIntervalMs: options.switchIntervalMs, isOn: options.isGilOn });
+    const gil = new Gil(state, POOL_TOKENS + 1);
+    setGil(gil);
+    loopGil.use(gil);
+    loopGil.enter();
+  }
+  const workerData: PoolThreadStart = { gil: state, index: threads++, workerClass: runtime().worker_class };
+  const thread = new Thread(PROGRAM, { workerData });
+  // Idle threads do not keep a process alive that has nothing else to do.
+  thread.unref();
+  thread.on('message', (answer: PoolAnswer) => {
+    loopGil.enter();
+    if (answer.kind === 'exit') process.exit(answer.status);
+    const pending = running.get(answer.id);
+    running.delete(answer.id);
+    idle.push(thread);
+    dispatch();
+    if (answer.kind === 'result') pending?.done(answer.value);
+    else pending?.fail(answer.error);
+  });
+  return thread;
+}

@@ -1,0 +1,64 @@
+/**
+ * Gunicorn's uvicorn worker: Uvicorn's server in a worker of the arbiter. It accepts everything at once and serves it on one event loop;
+ * an `async def` that blocks stops all of it, the heartbeat included. Mirrors uvicorn/workers.py.
+ */
+import type { AsgiApp } from '../asgi.ts';
+import { AsgiServer } from '../event-loop/server.ts';
+import { useThreadPool } from '../gil/thread-pool.ts';
+import { asgiConfig, uvicornDefaults } from '../settings/uvicorn-settings.ts';
+import type { Worker } from './worker.ts';
+
+/** Serves until the worker is told to stop. A lifespan that fails is a worker that cannot boot. */
+export async function runUvicorn(worker: Worker, app: AsgiApp): Promise<void> {
+  const { settings, log } = worker;
+  const config = {
+    ...asgiConfig({
+      ...uvicornDefaults(),
+      timeout_keep_alive: settings.keepalive,
+      timeout_graceful_shutdown: settings.graceful_timeout,
+      forwarded_allow_ips: settings.forwarded_allow_ips.join(','),
+      backlog: settings.backlog,
+      root_path: settings.root_path,
+      ws_max_size: settings.websocket_max_message_size,
+    }),
+    lifespan: settings.asgi_lifespan as 'auto' | 'on' | 'off',
+  };
+  useThreadPool({ isGilOn: settings.gil === 'on', switchIntervalMs: settings.switch_interval });
+  const access = settings.accesslog === null ? null : accessTo(worker);
+  const server = new AsgiServer(app, config, {
+    info: (message) => log.info(message),
+    warning: (message) => log.warning(message),
+    error: (message) => log.error(message),
+    access,
+  });
+  const count = server.run.bind(server);
+  server.run = (cycle, handler) => {
+    if (worker.countRequest()) cycle.keepAlive = false;
+    count(cycle, handler);
+  };
+  log.info(`Started server process [${worker.pid}]`);
+  if (!(await server.startup())) return worker.exit(3);
+  const beat = setInterval(() => worker.notify(), Math.max(100, (settings.timeout * 1000) / 2));
+  worker.onStop = () => {
+    void server.shutdown().then(() => {
+      clearInterval(beat);
+      log.info(`Finished server process [${worker.pid}]`);
+      worker.exit(0);
+    });
+  };
+  for (const { handle, address, port } of worker.listeners) {
+    await server.listen({ fd: handle.fd, unixPath: port === null ? address : null });
+  }
+  worker.notify();
+}
+
+// Uvicorn's access record in Gunicorn's access log, as its worker routes it.
+function accessTo(worker: Worker): NonNullable<AsgiServer['log']['access']> {
+  return (scope, status) => {
+    const query = Buffer.from(scope.query_string).toString('latin1');
+    const rawPath = Buffer.from(scope.raw_path).toString('latin1');
+    worker.log.accessLine(
+      `${scope.client?.join(':') ?? ''} - "${scope.method} ${rawPath}${query ? `?${query}` : ''} HTTP/${scope.http_version}" ${status}`,
+    );
+  };
+}
