@@ -80,4 +80,10 @@ export async function runPortico(argv: readonly string[]): Promise<number> {
   }
 }
 
-if (import.meta.main) process.exitCode = await runPortico(process.argv.slice(2));
+if (import.meta.main) {
+  // `portico ps | head` has read enough; a stack in the foreground takes the same as a wish to stop (stop-request.ts).
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  process.exitCode = await runPortico(process.argv.slice(2));
+}

@@ -13,7 +13,10 @@ export function banner(
 ): string {
   const urls = project.welcome.urls.length > 0 ? project.welcome.urls : publishedUrls(services);
   const width = Math.max(0, ...urls.map(({ url }) => url.length));
-  const lines = [`${project.name} is up: ${figures.replicas} processes ready in ${figures.seconds} s`, ''];
+  const lines = [
+    `${project.name} is up: ${figures.replicas} ${figures.replicas === 1 ? 'process' : 'processes'} ready in ${figures.seconds} s`,
+    '',
+  ];
   for (const { url, note } of urls) lines.push(`  ${url.padEnd(width)}   ${note}`.trimEnd());
   const { authority } = project.welcome;
   const secure = urls.find(({ url }) => url.startsWith('https:'))?.url;

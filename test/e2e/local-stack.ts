@@ -42,8 +42,17 @@ export class LocalStack {
     withPorts('proxy/conf/nginx.conf');
   }
 
-  static async create(): Promise<LocalStack> {
-    return new LocalStack(await freePort(), await freePort());
+  /** Makes the directory; `ports` are those of another stack, for a test that wants them taken. */
+  static async create(ports?: LocalStack): Promise<LocalStack> {
+    return new LocalStack(ports?.httpPort ?? (await freePort()), ports?.httpsPort ?? (await freePort()));
+  }
+
+  /** Changes a file of the copy. */
+  edit(path: string, from: string, to: string): void {
+    const file = join(this.directory, path);
+    const text = readFileSync(file, 'utf8');
+    if (!text.includes(from)) throw new Error(`${path} has no ${from}`);
+    writeFileSync(file, text.replace(from, to));
   }
 
   /** The authority that the run has made. */
@@ -59,7 +68,7 @@ export class LocalStack {
   /** Runs `portico up` until all is healthy. */
   async up(...args: string[]): Promise<Running> {
     this.#up = new Running(process.execPath, [PORTICO, 'up', ...args], this.directory);
-    await this.#up.says(/is up: \d+ processes ready/);
+    await this.#up.says(/is up: \d+ process(?:es)? ready/);
     return this.#up;
   }
 

@@ -18,7 +18,7 @@ afterEach(async () => {
 test('up --detach comes back when all is up; a second up is refused; down stops it', async () => {
   const up = await project.run('up', '--detach');
   expect(up.status).toBe(0);
-  expect(up.output).toContain('is up: 1 processes ready');
+  expect(up.output).toContain('is up: 1 process ready');
   const { supervisor } = project.state()!;
   const pids = [supervisor.pid, ...project.pids()];
   expect(pids).toHaveLength(2);
