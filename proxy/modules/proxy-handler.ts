@@ -75,7 +75,12 @@ function upstreamUri(r: Exchange, pass: ProxyPass, target: UpstreamTarget): stri
 
 /** Handles a request of a location with proxy_pass. */
 export function proxyHandler(r: Exchange): number {
-  const location = r.location.prepared.get(PROXY_LOCATION) as ProxyLocation;
+  const location = r.location.prepared.get(PROXY_LOCATION) as ProxyLocation | undefined;
+  if (!location) {
+    // The handler of one `if` block and the settings of another.
+    r.log('alert', 'no upstream configuration');
+    return 500;
+  }
   const target = targetOf(location.pass, r);
   if (!target) return 500;
   const maker = new ProxyMaker(r, location, target);
@@ -92,8 +97,9 @@ export function proxyHandler(r: Exchange): number {
     !settings.isRequestBuffering &&
     maker.sendsBody &&
     (!r.isChunked || location.isHttp11);
-  const u = new UpstreamRequest(r, settings, target, maker, isUnbuffered);
+  const u = new UpstreamRequest(r, settings, target, maker);
   r.upstream = u;
+  if (isUnbuffered) u.streamBody(body);
   if (!body || isUnbuffered || (r.contentLength <= 0 && !r.isChunked)) {
     u.start();
     return DONE;

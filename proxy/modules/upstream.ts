@@ -56,18 +56,18 @@ function openUpstream(cf: Cf): void {
   compiler.walk(cf.directive.block!, scope);
   if (upstream.servers.length === 0) cf.fail('no servers are inside upstream');
   const { rows } = upstreamModule;
-  const valueOf = <T>(row: { default: T }): T => (scope.values.get(row as never) as T | undefined) ?? row.default;
+  const settingOf = <T>(row: { default: T }): T => (scope.values.get(row as never) as T | undefined) ?? row.default;
   if (upstream.keepalive) {
-    upstream.keepalive.requests = valueOf(rows.main.keepalive_requests);
-    upstream.keepalive.timeMs = valueOf(rows.main.keepalive_time);
-    upstream.keepalive.timeoutMs = valueOf(rows.main.keepalive_timeout);
+    upstream.keepalive.requests = settingOf(rows.main.keepalive_requests);
+    upstream.keepalive.timeMs = settingOf(rows.main.keepalive_time);
+    upstream.keepalive.timeoutMs = settingOf(rows.main.keepalive_timeout);
   }
   const named = namedServers.get(upstream);
   if (named) {
     // The http level's resolver may be written below the block.
     compiler.atEnd.push(() => {
       const http = resolverModule.rows.location;
-      const resolver = valueOf(rows.main.resolver) ?? (cf.scope.values.get(http.resolver) as Resolver | undefined);
+      const resolver = settingOf(rows.main.resolver) ?? (cf.scope.values.get(http.resolver) as Resolver | undefined);
       if (!upstream.zone) {
         const at = `${upstream.file}:${upstream.line}`;
         throw new ConfigError(

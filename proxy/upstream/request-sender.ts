@@ -1,7 +1,7 @@
 // Sends a request's body to the upstream's connection: from memory, from its temporary file, or as the client sends it
 // (proxy_request_buffering off), always at the pace of the slower side.
 import type { Exchange } from '../http/exchange.ts';
-import type { BodyReader, BodyStore, RequestBody } from '../http/request-body.ts';
+import { type BodyReader, BodyStore, type RequestBody } from '../http/request-body.ts';
 import type { UpstreamConnection } from './connection.ts';
 
 /** Bodies up to this size leave together with the head, in one write. */
@@ -76,80 +76,103 @@ export class StoredSender {
 export class StreamedSender implements BodyReader {
   readonly #r: Exchange;
   readonly #body: RequestBody;
-  readonly #connection: UpstreamConnection;
   readonly #owner: SenderOwner;
-  readonly #isChunked: boolean;
-  #head: string | undefined;
+  #connection: UpstreamConnection | undefined;
+  #isChunked = false;
+  /** What came before there was a connection. */
+  #early: Buffer[] = [];
   #isEnded = false;
   #isStopped = false;
 
-  constructor(r: Exchange, body: RequestBody, connection: UpstreamConnection, owner: SenderOwner, isChunked: boolean) {
+  constructor(r: Exchange, body: RequestBody, owner: SenderOwner) {
     this.#r = r;
     this.#body = body;
-    this.#connection = connection;
     this.#owner = owner;
-    this.#isChunked = isChunked;
   }
 
-  start(head: string): void {
-    // What has come already leaves together with the head.
-    this.#head = head;
+  /** Reads what has come together with the request's head. When that is all of the body, returns it: there is nothing
+   *  to stream. */
+  prime(): BodyStore | undefined {
     this.#body.stream(this);
-    if (this.#head !== undefined) this.#flushHead();
+    if (this.#body.isComplete && !this.#isStopped) {
+      const store = new BodyStore();
+      for (const chunk of this.#early) store.append(chunk, Number.POSITIVE_INFINITY, '');
+      return store;
+    }
+    if (!this.#isStopped) this.#r.downstream.pauseBody();
+    return undefined;
   }
 
-  #flushHead(): string {
-    const head = this.#head!;
-    this.#head = undefined;
-    this.#connection.write(head);
-    if (!this.#isEnded) this.#owner.onBlocked(false);
-    return head;
+  /** The connection is there: `head` and what came so far are sent, then the rest as it comes. */
+  start(connection: UpstreamConnection, head: string, isChunked: boolean): void {
+    this.#connection = connection;
+    this.#isChunked = isChunked;
+    const early = this.#early;
+    this.#early = [];
+    if (early.length === 0) connection.write(head);
+    else this.#send(early.length === 1 ? early[0]! : Buffer.concat(early), head);
+    if (this.#isEnded) this.#end();
+    else this.goOn();
+  }
+
+  #send(chunk: Buffer, prefix: string): void {
+    const connection = this.#connection!;
+    const size = this.#isChunked ? `${chunk.length.toString(16)}\r\n` : '';
+    if (chunk.length <= ONE_WRITE_BYTES) {
+      connection.write(prefix + size + chunk.toString('latin1') + (this.#isChunked ? '\r\n' : ''));
+      return;
+    }
+    if (prefix + size !== '') connection.write(prefix + size);
+    connection.write(chunk);
+    if (this.#isChunked) connection.write('\r\n');
   }
 
   onData(chunk: Buffer): void {
     if (this.#isStopped) return;
-    const prefix = this.#head ?? '';
-    this.#head = undefined;
-    const size = this.#isChunked ? `${chunk.length.toString(16)}\r\n` : '';
-    if (chunk.length <= ONE_WRITE_BYTES) {
-      this.#connection.write(prefix + size + chunk.toString('latin1') + (this.#isChunked ? '\r\n' : ''));
-    } else {
-      if (prefix + size !== '') this.#connection.write(prefix + size);
-      this.#connection.write(chunk);
-      if (this.#isChunked) this.#connection.write('\r\n');
+    const connection = this.#connection;
+    if (!connection) {
+      this.#early.push(chunk);
+      return;
     }
-    if (this.#connection.isBackedUp) {
-      this.#r.downstream.pauseBody();
-      this.#owner.onBlocked(true);
-    } else this.#owner.onBlocked(false);
+    this.#send(chunk, '');
+    if (!connection.isBackedUp) return;
+    this.#r.downstream.pauseBody();
+    this.#owner.onBlocked(true);
   }
 
   onEnd(code: number): void {
     if (this.#isStopped) return;
     this.#isEnded = true;
     if (code !== 0) {
+      this.#isStopped = true;
       this.#owner.onBodyFailed(code);
-      return;
-    }
-    const prefix = this.#head ?? '';
-    this.#head = undefined;
-    const tail = prefix + (this.#isChunked ? '0\r\n\r\n' : '');
-    if (tail !== '') this.#connection.write(tail);
+    } else if (this.#connection) this.#end();
+  }
+
+  #end(): void {
+    if (this.#isChunked) this.#connection!.write('0\r\n\r\n');
     this.goOn();
   }
 
   /** The server takes more. */
   goOn(): void {
-    if (this.#isStopped || this.#connection.isBackedUp) return;
+    if (this.#isStopped) return;
+    if (this.#connection!.isBackedUp) {
+      this.#owner.onBlocked(true);
+      return;
+    }
     if (this.#isEnded) {
       this.#isStopped = true;
       this.#owner.onRequestSent();
-    } else this.#r.downstream.resumeBody();
+    } else {
+      this.#owner.onBlocked(false);
+      this.#r.downstream.resumeBody();
+    }
   }
 
   /** The server has answered, or is gone: the rest of the body is not wanted. */
   stop(): void {
     this.#isStopped = true;
-    this.#head = undefined;
+    this.#early = [];
   }
 }

@@ -6,6 +6,7 @@ import { errnoText } from '../config/error.ts';
 import { CLIENT_CLOSED, DECLINED, DONE, ERROR, OK } from '../http/codes.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Fields } from '../http/head.ts';
+import type { RequestBody } from '../http/request-body.ts';
 import { PeerChoice } from './balance.ts';
 import { connectFailure, connectOptions } from './connect-options.ts';
 import { UpstreamConnection } from './connection.ts';
@@ -47,8 +48,8 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   readonly settings: UpstreamSettings;
   readonly target: UpstreamTarget;
   readonly maker: RequestMaker;
-  /** The body is passed on as the client sends it. */
-  readonly isBodyUnbuffered: boolean;
+  /** Passes the body on as the client sends it; undefined when it is read whole first. */
+  #stream: StreamedSender | undefined;
   choice: PeerChoice | undefined;
   connection: UpstreamConnection | undefined;
   state: UpstreamState | undefined;
@@ -74,18 +75,24 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   #isOver = false;
   #withdraw: (() => void) | undefined;
 
-  constructor(
-    r: Exchange,
-    settings: UpstreamSettings,
-    target: UpstreamTarget,
-    maker: RequestMaker,
-    isBodyUnbuffered: boolean,
-  ) {
+  constructor(r: Exchange, settings: UpstreamSettings, target: UpstreamTarget, maker: RequestMaker) {
     this.r = r;
     this.settings = settings;
     this.target = target;
     this.maker = maker;
-    this.isBodyUnbuffered = isBodyUnbuffered;
+  }
+
+  /** The body goes to the server while the client still sends it. */
+  get isBodyUnbuffered(): boolean {
+    return this.#stream !== undefined;
+  }
+
+  /** Asks for that, before `start`. A body that has come whole is not streamed. */
+  streamBody(body: RequestBody): void {
+    const stream = new StreamedSender(this.r, body, this);
+    const store = stream.prime();
+    if (store) body.store = store;
+    else this.#stream = stream;
   }
 
   get hostHeader(): string {
@@ -107,6 +114,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   /** The request's body is there (or will be streamed): begin. */
   start(): void {
     const { r } = this;
+    if (this.#isOver) return;
     if (!this.settings.ignoresClientAbort) r.onAbort = () => this.#clientGone();
     else r.survivesClient = true;
     r.onCleanup(() => this.#release(ERROR));
@@ -202,14 +210,12 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
     connection.clearDeadline();
     this.#isRequestSent = true;
     this.#response = new UpstreamResponse(this);
-    const { body } = r.main;
-    if (this.isBodyUnbuffered && body) {
-      const sender = new StreamedSender(r, body, connection, this, this.maker.isChunked);
-      this.#sender = sender;
-      sender.start(this.#head!);
+    if (this.#stream) {
+      this.#sender = this.#stream;
+      this.#stream.start(connection, this.#head!, this.maker.isChunked);
       return;
     }
-    const store = this.maker.sendsBody ? body?.store : undefined;
+    const store = this.maker.sendsBody ? r.body?.store : undefined;
     if (store === undefined) {
       if (connection.write(this.#head!)) this.onRequestSent();
       else {
@@ -353,7 +359,6 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   }
 
   #dropTry(): void {
-    if (this.#sender instanceof StreamedSender) this.#sender.stop();
     this.#sender = undefined;
     this.#response?.close();
     this.#response = undefined;
@@ -376,7 +381,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
     if (this.#isReleased) return;
     this.#isReleased = true;
     this.#withdraw?.();
-    if (this.#sender instanceof StreamedSender) this.#sender.stop();
+    this.#stream?.stop();
     const { state, connection, choice } = this;
     if (state && state.responseMs < 0) {
       state.responseMs = Date.now() - this.#startMs;
