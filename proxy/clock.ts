@@ -75,3 +75,18 @@ export function parseHttpDate(text: string): number | undefined {
   const ms = Date.UTC(year, month, day, Number(m[9]), Number(m[10]), Number(m[11]));
   return Number.isNaN(ms) ? undefined : Math.floor(ms / 1000);
 }
+
+let turn = 0;
+
+function turnOver(): void {
+  turn = 0;
+}
+
+/** Unix time in ms, the same all through one turn of the event loop, as nginx's cached time is. */
+export function turnMs(): number {
+  if (turn === 0) {
+    turn = Date.now();
+    setImmediate(turnOver);
+  }
+  return turn;
+}

@@ -39,7 +39,7 @@ export function compileRegex(pattern: string, isCaseless: boolean): CompiledRege
     }
   }
   const names: string[] = [];
-  const translated = translate(source, names);
+  const translated = translate(source, names, flags.includes('s'));
   // Unicode properties of bytes are those of Latin-1, as in PCRE without UTF mode; JavaScript knows them with `u` only.
   if (/\\[pP]\{/.test(translated)) flags += 'u';
   let regex: RegExp;
@@ -53,9 +53,12 @@ export function compileRegex(pattern: string, isCaseless: boolean): CompiledRege
   return { pattern, regex, names, captureCount };
 }
 
-function translate(source: string, names: string[]): string {
+function translate(source: string, names: string[], isDotAll: boolean): string {
   let out = '';
   let inClass = false;
+  // Options set in the middle of a group, `(?-i)`, hold to its end, across its alternatives: each becomes a group of
+  // its own, closed and opened again at every `|`.
+  const options: string[][] = [[]];
   for (let i = 0; i < source.length; i++) {
     const c = source[i]!;
     if (c === '\\') {
@@ -103,11 +106,36 @@ function translate(source: string, names: string[]): string {
         names.push(named[1]!);
         out += `(?<${named[1]}>`;
         i += named[0].length - 1;
+        options.push([]);
       } else if (source[i + 2] === '>') throw new Error('atomic groups are not supported');
-      else out += c;
+      else {
+        const set = /^\(\?([ims]*(?:-[ims]+)?)\)/.exec(source.slice(i));
+        if (set) {
+          out += `(?${set[1]}:`;
+          options.at(-1)!.push(`(?${set[1]}:`);
+          i += set[0].length - 1;
+        } else {
+          out += c;
+          options.push([]);
+        }
+      }
+    } else if (c === '(') {
+      out += c;
+      options.push([]);
+    } else if (c === ')') {
+      out += ')'.repeat((options.pop() ?? []).length) + c;
+    } else if (c === '|') {
+      const held = options.at(-1) ?? [];
+      out += `${')'.repeat(held.length)}|${held.join('')}`;
+    } else if (c === '.' && !isDotAll) {
+      // JavaScript's dot leaves out CR as well.
+      out += '[^\\n]';
+    } else if (c === '$') {
+      // The end, or the newline at the end.
+      out += '(?=\\n?$)';
     } else if ('*+?}'.includes(c) && source[i + 1] === '+') {
       throw new Error('possessive quantifiers are not supported');
     } else out += c;
   }
-  return out;
+  return out + ')'.repeat((options[0] ?? []).length);
 }

@@ -1,6 +1,7 @@
 // One request and its response: what handlers, filters and variables work on. It belongs to a Downstream (an HTTP/1.x
 // connection or an HTTP/2 stream), walks the phases (phases.ts), and ends in finalize (finalize.ts). Mirrors
 // ngx_http_request_t; a subrequest has a `parent` and hands its output to it.
+import { turnMs } from '../clock.ts';
 import { NO_VARS } from '../config/variables.ts';
 import type { LogLevel } from '../log.ts';
 import type { UpstreamState, UpstreamView } from '../upstream/state.ts';
@@ -162,6 +163,8 @@ export class Exchange {
   onSubrequestDone: ((r: Exchange, code: number) => number) | undefined;
   /** Called once, when a subrequest is over. */
   onSubrequestEnd: ((r: Exchange) => void) | undefined;
+  /** A subrequest that is done, but whose filters are not. */
+  isAwaitingOutput = false;
   /** The response is complete, but subrequests in the background are not. */
   isWaitingForBackground = false;
   /** Attempts at upstream servers, for the `$upstream_*` variables. */
@@ -176,7 +179,7 @@ export class Exchange {
     this.downstream = downstream;
     this.parent = parent;
     this.main = parent ? parent.main : this;
-    this.startMs = parent ? parent.startMs : Date.now();
+    this.startMs = parent ? parent.startMs : turnMs();
   }
 
   get isSubrequest(): boolean {

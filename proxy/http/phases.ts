@@ -16,6 +16,7 @@ import { rewriteHandler } from '../modules/rewrite.ts';
 import { staticHandler } from '../modules/static.ts';
 import { tryFilesHandler } from '../modules/try-files.ts';
 import { AGAIN, DECLINED, DONE, ERROR, OK } from './codes.ts';
+import { delayRequest } from './delay.ts';
 import type { Exchange } from './exchange.ts';
 import { selectLocation } from './find-config.ts';
 import { pathOf } from './paths.ts';
@@ -101,7 +102,7 @@ function advance(r: Exchange, step: Step): boolean {
       r.accessCode = 0;
       if (code) {
         if (code === 403) r.log('error', 'access forbidden by rule');
-        return stop(r, code);
+        return refuse(r, code);
       }
       r.phase++;
       return true;
@@ -146,7 +147,7 @@ function checkAccess(r: Exchange, handler: PhaseHandler): boolean {
   }
   if (rc === AGAIN || rc === DONE) return false;
   if (coreModule.location(r.location).satisfy === 'all') {
-    if (rc !== OK) return stop(r, rc);
+    if (rc !== OK) return refuse(r, rc);
     r.phase++;
     return true;
   }
@@ -160,6 +161,15 @@ function checkAccess(r: Exchange, handler: PhaseHandler): boolean {
   if (r.accessCode !== 401) r.accessCode = rc;
   r.phase++;
   return true;
+}
+
+/** Ends a request that may not go on; `auth_delay` holds a 401 back, so that passwords cannot be tried fast. */
+function refuse(r: Exchange, code: number): false {
+  const delayMs = code === 401 ? coreModule.location(r.location).auth_delay : 0;
+  if (delayMs === 0) return stop(r, code);
+  r.log('info', 'delaying unauthorized request');
+  delayRequest(r, delayMs, (waiting) => waiting.finalize(401));
+  return false;
 }
 
 function content(r: Exchange, handler: PhaseHandler): boolean {

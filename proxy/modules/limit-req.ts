@@ -1,8 +1,10 @@
 // `limit_req`: the leaky bucket, in the preaccess phase. Requests above the rate wait, those above the burst are
 // refused. Mirrors ngx_http_limit_req_module; amounts are in 1/1000 requests.
+import { turnMs } from '../clock.ts';
 import { count, custom, defineModule, flag, HSL, HTTP, oneOf } from '../config/rows.ts';
 import type { Variable } from '../config/variables.ts';
-import { AGAIN, CLIENT_CLOSED, DECLINED } from '../http/codes.ts';
+import { AGAIN, DECLINED } from '../http/codes.ts';
+import { delayRequest } from '../http/delay.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { declareZone, type Zone, zoneNamed } from '../http/zone.ts';
 import type { ZoneRecord } from '../http/zone-table.ts';
@@ -94,7 +96,7 @@ type Outcome = 'passed' | 'busy' | 'full';
 
 /** Looks at one zone; the last one of a request is charged at once, the others when all have agreed. */
 function look(limit: Limit, key: string, isLast: boolean): { outcome: Outcome; excess: number } {
-  const now = Date.now();
+  const now = turnMs();
   let excess = 0;
   let isBusy = false;
   const hasRoom = limit.zone.table.update(key, (record, isNew) => {
@@ -120,7 +122,7 @@ function look(limit: Limit, key: string, isLast: boolean): { outcome: Outcome; e
 
 /** Charges a zone that was only looked at. */
 function charge(limit: Limit, key: string): number {
-  const now = Date.now();
+  const now = turnMs();
   let excess = 0;
   limit.zone.table.update(key, (record) => {
     const ms = elapsed(now, record[LAST]!);
@@ -205,25 +207,12 @@ export function limitReqHandler(r: Exchange): number {
     return DECLINED;
   }
   r.main.limitReqStatus = 'DELAYED';
-  wait(r, delayMs);
+  delayRequest(r, delayMs, (waiting) => waiting.run());
   return AGAIN;
 }
 
 function delayOf(limit: Limit, excess: number): number {
   return Math.floor(((excess - limit.delay) * 1000) / limit.zone.rate);
-}
-
-/** Goes on with the phases after `ms`, unless the client has left. */
-function wait(r: Exchange, ms: number): void {
-  const timer = setTimeout(() => {
-    r.onAbort = undefined;
-    if (!r.isFinished) r.run();
-  }, ms);
-  r.onAbort = () => {
-    clearTimeout(timer);
-    r.finalize(CLIENT_CLOSED);
-  };
-  r.onCleanup(() => clearTimeout(timer));
 }
 
 export const LIMIT_REQ_VARIABLES: readonly (readonly [string, Variable])[] = [

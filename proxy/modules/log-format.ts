@@ -1,6 +1,6 @@
 // `log_format`: a line of the access log compiled once into literals and values, and the three ways of escaping
 // (default: `\xHH` and `-` for what is not there; json; none). Mirrors ngx_http_log_compile_format and its operations.
-import { isoTimeNow, localTimeNow } from '../clock.ts';
+import { isoTimeNow, localTimeNow, turnMs } from '../clock.ts';
 import type { Cf } from '../config/rows.ts';
 import type { VariableRef, VariableTable } from '../config/variables.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -61,8 +61,8 @@ export function loggedStatus(r: Exchange): string {
 const OPERATIONS: Readonly<Record<string, LogFormat>> = {
   time_local: localTimeNow,
   time_iso8601: isoTimeNow,
-  msec: () => seconds(Date.now()),
-  request_time: (r) => seconds(Date.now() - r.startMs),
+  msec: () => seconds(turnMs()),
+  request_time: (r) => seconds(turnMs() - r.startMs),
   status: loggedStatus,
   bytes_sent: (r) => String(r.main.bytesSent),
   body_bytes_sent: (r) => String(Math.max(0, r.main.bytesSent - r.main.headBytesSent)),

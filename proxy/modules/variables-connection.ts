@@ -1,7 +1,7 @@
 // Variables about the client's connection, the process and the clock.
 import { isIPv4, isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
-import { isoTimeNow, localTimeNow } from '../clock.ts';
+import { isoTimeNow, localTimeNow, turnMs } from '../clock.ts';
 import type { Variable } from '../config/variables.ts';
 import { NGINX_VERSION } from '../http/error-page.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -34,7 +34,7 @@ export const CONNECTION_VARIABLES: readonly (readonly [string, Variable])[] = [
   ['https', { get: (r) => (r.client.tls ? 'on' : '') }],
   ['connection', { get: (r) => String(r.client.number) }],
   ['connection_requests', { get: (r) => String(r.client.requests), isCached: true }],
-  ['connection_time', { get: (r) => seconds(Date.now() - r.client.startMs) }],
+  ['connection_time', { get: (r) => seconds(turnMs() - r.client.startMs) }],
   // The kernel's TCP_INFO cannot be read from here.
   ['tcpinfo_rtt', { get: () => undefined }],
   ['tcpinfo_rttvar', { get: () => undefined }],
@@ -43,7 +43,7 @@ export const CONNECTION_VARIABLES: readonly (readonly [string, Variable])[] = [
   ['nginx_version', { get: () => NGINX_VERSION }],
   ['hostname', { get: () => hostName }],
   ['pid', { get: () => String(process.pid) }],
-  ['msec', { get: () => seconds(Date.now()) }],
+  ['msec', { get: () => seconds(turnMs()) }],
   ['time_iso8601', { get: () => isoTimeNow() }],
   ['time_local', { get: () => localTimeNow() }],
 ];

@@ -1,5 +1,6 @@
 // Variables about the answer: status, bytes, times, rate.
 
+import { turnMs } from '../clock.ts';
 import { parseSizeBytes } from '../config/values.ts';
 import type { Variable } from '../config/variables.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -17,7 +18,7 @@ export const RESPONSE_VARIABLES: readonly (readonly [string, Variable])[] = [
   ['status', { get: loggedStatus }],
   ['bytes_sent', { get: (r) => String(r.main.bytesSent), isCached: true }],
   ['body_bytes_sent', { get: (r) => String(Math.max(0, r.main.bytesSent - r.main.headBytesSent)), isCached: true }],
-  ['request_time', { get: (r) => seconds(Date.now() - r.startMs) }],
+  ['request_time', { get: (r) => seconds(turnMs() - r.startMs) }],
   ['request_completion', { get: (r) => (r.main.isResponseEnded ? 'OK' : ''), isCached: true }],
   [
     'limit_rate',
