@@ -1,7 +1,7 @@
 // Who is measured: the real nginx and ours, from the same nginx.conf, with an nginx of its own as the upstream. A peer
 // that is not installed is left out with its reason.
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -45,6 +45,8 @@ export class Arena {
   #upstream: ChildProcess | undefined;
 
   async open(workers: number): Promise<void> {
+    // Workers of peers started by root run as another user.
+    chmodSync(this.dir, 0o755);
     const html = join(this.dir, 'html');
     mkdirSync(html);
     writeFileSync(join(html, '1k'), 'x'.repeat(1024));
