@@ -80,16 +80,20 @@ function start(sub: Exchange): void {
   if (!sub.isFinished) sub.run();
 }
 
-/** The end of a subrequest: its parent goes on. */
+/** The end of a subrequest: its parent goes on, when the filters are done with the output as well. */
 export function endSubrequest(sub: Exchange): void {
-  const parent = sub.parent!;
+  if (sub.isFinished) return;
+  if (sub.isHeadSent && !sub.isResponseEnded) {
+    sub.isAwaitingOutput = true;
+    return;
+  }
   sub.isFinished = true;
   sub.onDrain = undefined;
   sub.onAbort = undefined;
   sub.cleanUp();
   if (coreModule.location(sub.location).log_subrequest) writeAccessLog(sub);
-  parent.subrequests!.delete(sub);
-  sub.order!.end();
+  sub.parent!.subrequests!.delete(sub);
+  sub.order!.finish();
   sub.onSubrequestEnd?.(sub);
   if (sub.isBackground) {
     const { main } = sub;
@@ -175,8 +179,18 @@ export class OutputOrder implements BodyFilter {
     this.onLast = undefined;
     onLast?.();
     this.#isEnded = true;
-    if (this.#r.parent) this.#r.endOutput();
-    if (this.#isItsTurn) this.#settle();
+    const r = this.#r;
+    if (!r.parent) this.#settle();
+    else {
+      r.endOutput();
+      if (r.isAwaitingOutput) endSubrequest(r);
+    }
+  }
+
+  /** The subrequest is over: what comes behind it may go out. */
+  finish(): void {
+    this.#isEnded = true;
+    this.#settle();
   }
 
   flush(): void {
@@ -217,7 +231,7 @@ export class OutputOrder implements BodyFilter {
         this.#outlet.write(first);
       }
     }
-    if (!this.#isEnded) return false;
+    if (!this.#isEnded || (this.#r.parent && !this.#r.isFinished)) return false;
     if (!this.#isDone) {
       this.#isDone = true;
       if (this.#r.parent === undefined) this.next.end();
@@ -226,6 +240,6 @@ export class OutputOrder implements BodyFilter {
   }
 
   #settle(): void {
-    if (this.#drain() && this.#parent) this.#parent.#settle();
+    if (this.#isItsTurn && this.#drain() && this.#parent) this.#parent.#settle();
   }
 }

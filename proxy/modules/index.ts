@@ -81,8 +81,8 @@ function testDirectory(r: Exchange, indexPath: string, directory: string): numbe
     return 500;
   }
   if (dir.isDir) return OK;
-  r.log('alert', `"${path}" is not a directory`);
-  return 500;
+  // The system said so for the index file already (ENOTDIR), but Node does not tell it from ENOENT.
+  return notFound(r, indexPath, 'ENOTDIR', { code: 'ENOTDIR' });
 }
 
 function notFound(r: Exchange, path: string, code: string, cause: unknown): number {
