@@ -29,6 +29,12 @@ export interface Project {
 /** The names that Compose looks for, in its order. */
 const FILE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'];
 
+// What a compose file can refer to in order to differ under `portico up`. nginx's master, started by root, gives its
+// workers to nobody, who can read neither a checkout in /root nor the project's private files; in the image, as for any
+// other user, master and workers are one user, and so they are here.
+const LOCAL_VARIABLES: Readonly<Record<string, string>> =
+  process.getuid?.() === 0 ? { PORTICO_NGINX_GLOBALS: 'user root;' } : {};
+
 /** The file to use: the one given, or the first of Compose's names in `directory`. Throws ComposeError. */
 export function findComposeFile(given: string | undefined, directory: string): string {
   if (given !== undefined) return resolve(directory, given);
@@ -59,7 +65,8 @@ export function readProject(file: string, environment: NodeJS.ProcessEnv, shown:
   const dotenv = existsSync(join(directory, '.env'))
     ? readDotenv(join(directory, '.env'), (name) => environment[name])
     : new Map<string, string>();
-  const getVariable = (name: string): string | undefined => environment[name] ?? dotenv.get(name);
+  const getVariable = (name: string): string | undefined =>
+    environment[name] ?? dotenv.get(name) ?? LOCAL_VARIABLES[name];
   const top = mapOf(
     parseLocated(text, shown, {
       get: getVariable,

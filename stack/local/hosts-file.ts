@@ -15,7 +15,7 @@ export function writeHostsFile(path: string, entries: readonly HostsEntry[]): vo
   const lines = entries.map(({ service, name, address }) => `${address}\t${service} ${name}\n`);
   const aside = `${path}.${process.pid}`;
   writeFileSync(aside, `# Written by portico up; names of the services that are running.\n${lines.join('')}`, {
-    mode: 0o600,
+    mode: 0o644,
   });
   renameSync(aside, path);
 }

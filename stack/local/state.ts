@@ -1,5 +1,5 @@
 // What `up` leaves on disk for `ps`, `down` and the next `up`: .portico/state.json in the project, written whole and
-// renamed into place at every change, private to the user. It exists exactly while a stack is up or was killed; creating
+// renamed into place at every change, for the user's eyes only. It exists exactly while a stack is up or was killed; creating
 // it is also the lock that keeps two `up` of one project apart.
 import { chmodSync, linkSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -49,10 +49,10 @@ export class StateDirectory {
     return join(this.path, name);
   }
 
-  /** Makes the directory, mode 0700. Throws the system's error where it cannot. */
+  /** Makes the directory. Its files are private; only the hosts file must be within reach of workers of another user. */
   create(): void {
-    mkdirSync(this.path, { recursive: true, mode: 0o700 });
-    chmodSync(this.path, 0o700);
+    mkdirSync(this.path, { recursive: true, mode: 0o711 });
+    chmodSync(this.path, 0o711);
   }
 
   /** Writes the first state; false when one is there already. */
