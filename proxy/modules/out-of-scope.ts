@@ -48,6 +48,8 @@ export const outOfScopeModule = defineModule('out of scope, but accepted', {
       note: 'the location answers 502, FastCGI proxying is out of scope',
     }),
     fastcgi_param: unused(HSL | LOCATION_IF, '2-3', 'parameter value [if_not_empty]', undefined, NOTE),
+    fastcgi_pass_request_body: unused(HSL, 'flag', 'on | off', 'on', NOTE),
+    fastcgi_pass_request_headers: unused(HSL, 'flag', 'on | off', 'on', NOTE),
     fastcgi_index: unused(HSL, '1', 'name', undefined, NOTE),
     fastcgi_split_path_info: unused(LOCATION, '1', 'regex', undefined, NOTE),
     fastcgi_temp_path: unused(HSL, '1-4', 'path [level1 [level2 [level3]]]', 'fastcgi_temp', UNUSED_PATH),
