@@ -1,5 +1,5 @@
 // End to end with Docker: build, `up --wait`, the README's tour, scale, down. Skipped, with the reason printed, where no
-// engine answers. Project name, image and host ports are the test's own, so it can run beside a stack that is up.
+// engine answers. Project name (and so the images) and host ports are the test's own, so it can run beside a stack that is up.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import * as compose from 'docker-compose';
@@ -45,7 +45,6 @@ describe.skipIf(reason !== undefined)('the stack in containers', () => {
         ...process.env,
         PORTICO_HTTP_PORT: String(httpPort),
         PORTICO_HTTPS_PORT: String(httpsPort),
-        PORTICO_IMAGE: project,
       },
     };
     await told(compose.upAll({ ...options, commandOptions: ['--build', '--wait', '--scale', 'wsgi=3'] }));
@@ -62,7 +61,6 @@ describe.skipIf(reason !== undefined)('the stack in containers', () => {
 
   afterAll(async () => {
     await compose.downAll({ ...options, commandOptions: ['--volumes', '--rmi', 'local', '--timeout', '20'] });
-    spawnSync('docker', ['image', 'rm', project]);
   }, 2 * MINUTE_MS);
 
   test('both apps, over HTTP/1.1 and HTTP/2', () => checkBothApps(entrance));
