@@ -180,6 +180,11 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
     }
     this.connection = new UpstreamConnection(peer.name, peer.address, options, this);
     this.connection.setDeadline(settings.connectTimeoutMs);
+    if (this.connection.isTls && tls?.reusesSessions) {
+      this.connection.tlsSocket.on('session', (session: Buffer) => {
+        peer.tlsSession = session;
+      });
+    }
   }
 
   // ---- the connection tells
@@ -188,8 +193,6 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
     const connection = this.connection!;
     const { tls } = this.settings;
     if (connection.isTls && tls) {
-      const peer = this.#peer!;
-      if (tls.reusesSessions) connection.tlsSocket.on('session', (session: Buffer) => (peer.tlsSession = session));
       this.action = 'SSL handshaking to upstream';
       const fault = tls.verifies ? certificateFault(connection.tlsSocket, this.#tlsName, tls.verifyDepth) : undefined;
       if (fault !== undefined) {

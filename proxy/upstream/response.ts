@@ -3,7 +3,7 @@
 // ngx_http_upstream.c, from process_header to process_request.
 import { DECLINED, ERROR, OK } from '../http/codes.ts';
 import { internalRedirect, namedLocation } from '../http/finalize.ts';
-import { parseUri } from '../http/uri.ts';
+import { parseUnsafeUri } from '../http/unsafe-uri.ts';
 import { coreModule } from '../modules/core-rows.ts';
 import { failureOfStatus } from './next-upstream.ts';
 import type { UpstreamRequest } from './request.ts';
@@ -162,8 +162,8 @@ export class UpstreamResponse {
       namedLocation(r, target);
       return;
     }
-    const parsed = target === '' || target.startsWith('?') ? undefined : parseUri(target, true);
-    if (!parsed || /(^|\/)\.\.(\/|$)/.test(parsed.uri)) {
+    const parsed = parseUnsafeUri(target);
+    if (!parsed) {
       r.log('error', `unsafe URI "${target}" was detected`);
       r.finalize(404);
       return;
