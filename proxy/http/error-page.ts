@@ -78,3 +78,17 @@ export function tailOf(tokens: 'on' | 'off' | 'build'): string {
 }
 
 export const MSIE_PADDING = '<!-- a padding to disable MSIE and Chrome friendly error page -->\r\n'.repeat(6);
+
+/** Whether a User-Agent is some Internet Explorer's. */
+export function isMsie(agent: string): boolean {
+  return /MSIE .{3}/.test(agent) && !agent.includes('Opera');
+}
+
+/** What `msie_refresh` sends in place of a redirect: a page that goes on to `location`. */
+export function refreshPage(location: string): string {
+  const url = location.replace(
+    /[\x00-\x20"'<>\\^`{|~\x7f-\xff]/g,
+    (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  );
+  return `<html><head><meta http-equiv="Refresh" content="0; URL=${url}"></head><body></body></html>\r\n`;
+}

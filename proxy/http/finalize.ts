@@ -16,7 +16,7 @@ import {
   OK,
   TO_HTTPS,
 } from './codes.ts';
-import { errorPage, hasErrorPage, MSIE_PADDING, tailOf } from './error-page.ts';
+import { errorPage, hasErrorPage, isMsie, MSIE_PADDING, refreshPage, tailOf } from './error-page.ts';
 import type { Exchange } from './exchange.ts';
 import { FIND_CONFIG, LOCATION_REWRITE, SERVER_REWRITE } from './phases.ts';
 import { abandonSubrequests, endSubrequest, hasBackground } from './subrequest.ts';
@@ -108,9 +108,14 @@ function sendPage(r: Exchange, code: number): void {
   const conf = coreModule.location(r.location);
   const { out } = r;
   let page = '';
-  if (hasErrorPage(code)) {
+  const agent = r.headers.get('user-agent') ?? '';
+  if (conf.msie_refresh && (code === 301 || code === 302) && out.locationAt >= 0 && isMsie(agent)) {
+    page = refreshPage(out.values[out.locationAt]!);
+    out.remove('location');
+    out.contentType = 'text/html';
+    r.errStatus = 200;
+  } else if (hasErrorPage(code)) {
     page = errorPage(code) + tailOf(conf.server_tokens);
-    const agent = r.headers.get('user-agent') ?? '';
     if (conf.msie_padding && r.version >= 1000 && code >= 400 && /MSIE [4-9]|Chrome\//.test(agent))
       page += MSIE_PADDING;
     out.contentType = 'text/html';

@@ -65,7 +65,7 @@ export class BodyStore {
   close(): void {
     if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = -1;
-    this.chunks.length = 0;
+    // What is in memory stays: the access log may still show it.
   }
 }
 
