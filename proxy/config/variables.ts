@@ -78,6 +78,12 @@ export class VariableTable {
     return ref;
   }
 
+  /** The reference of a name where captures cannot be named (`if ($1)`, log_format). */
+  named(name: string): VariableRef {
+    if (/^[1-9]$/.test(name)) throw new ConfigError(`unknown "${name}" variable`);
+    return this.reference(name);
+  }
+
   /** Adds a variable that the configuration defines; a built-in one that may not be changed is an error. */
   define(name: string, variable: Variable, place: Place): VariableRef {
     const key = name.toLowerCase();

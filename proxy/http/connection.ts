@@ -223,7 +223,7 @@ export class Http1Connection implements Downstream {
     const r = this.#r!;
     const body = r.body!;
     const end = body.feed(buf, at);
-    r.requestLength += end - at;
+    if (!body.isDiscarded) r.requestLength += end - at;
     if (end < buf.length) this.#ahead.add(buf.subarray(end));
     if (body.isComplete) {
       this.#isReadingBody = false;

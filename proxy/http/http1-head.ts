@@ -59,7 +59,9 @@ export function headText(r: Exchange): string {
   let skipped = -1;
   if (locationAt >= 0 && values[locationAt]!.startsWith('/') && conf.absolute_redirect) {
     skipped = locationAt;
-    head += `Location: ${absoluteLocation(r, values[locationAt]!)}\r\n`;
+    // Kept for the log, too.
+    values[locationAt] = absoluteLocation(r, values[locationAt]!);
+    head += `Location: ${values[locationAt]}\r\n`;
   }
   if (r.isChunkedOut) head += 'Transfer-Encoding: chunked\r\n';
   if (out.status === 101) head += 'Connection: upgrade\r\n';

@@ -81,9 +81,9 @@ export const tlsChecks: { of: (r: Exchange) => number } = { of: () => 0 };
 
 /** Normalizes `r.unparsedUri` into uri and args; false for a bad one. */
 export function applyUri(r: Exchange, path: string): boolean {
-  r.unparsedUri = path;
   const parsed = parseUri(path, coreModule.server(r.server).merge_slashes);
   if (!parsed) return false;
+  r.unparsedUri = path;
   r.setUri(parsed.uri);
   r.args = parsed.args;
   r.isUriChanged = parsed.isChanged;

@@ -145,7 +145,7 @@ function toText(address: number): string {
 function openGeo(cf: Cf): void {
   const { args, compiler, directive } = cf;
   for (const arg of args) if (!arg.startsWith('$')) cf.fail(`invalid variable name "${arg}"`);
-  const source = args.length === 2 ? compiler.variables.reference(args[0]!.slice(1)) : undefined;
+  const source = args.length === 2 ? compiler.variables.named(args[0]!.slice(1)) : undefined;
   const geo = new GeoMap(source, (message, entry) => compiler.warn(message, entry));
   compiler.variables.define(args.at(-1)!.slice(1), { get: (r) => geo.evaluate(r), isCached: true }, directive);
   for (const entry of directive.block!) geo.add(entry);

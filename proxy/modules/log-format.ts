@@ -109,7 +109,7 @@ function compileFormat(
         fail(`the closing bracket in "${name}" variable is missing`);
       }
       if (name === '') fail(`invalid parameter "${word.slice(dollar)}"`);
-      values.push(OPERATIONS[name] ?? table.reference(name));
+      values.push(OPERATIONS[name] ?? table.named(name));
       literals.push('');
       at = dollar + match[0].length;
     }

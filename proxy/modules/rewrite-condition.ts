@@ -35,7 +35,7 @@ export function parseCondition(cf: Cf): Condition {
 }
 
 function variableCondition(cf: Cf, name: string, operator: string | undefined, operand: string | undefined): Condition {
-  const ref = cf.compiler.variables.reference(name.slice(1));
+  const ref = cf.compiler.variables.named(name.slice(1));
   if (operator === undefined) {
     return ({ r }) => {
       const value = ref.get(r) ?? '';

@@ -92,7 +92,11 @@ const SENT: Readonly<Record<string, (r: Exchange) => string | undefined>> = {
     return r.out.get('content-length');
   },
   last_modified: (r) => r.out.lastModifiedText() ?? r.out.get('last-modified'),
-  connection: (r) => (r.out.status === 101 ? 'upgrade' : r.main.isKeepalive ? 'keep-alive' : 'close'),
+  // The log is written when nothing is known any more of what becomes of the connection: `close` (as in nginx).
+  connection(r) {
+    if (r.out.status === 101) return 'upgrade';
+    return r.main.isKeepalive && !r.main.isFinished ? 'keep-alive' : 'close';
+  },
   keep_alive: loggedKeepAlive,
   transfer_encoding: (r) => (r.isChunkedOut ? 'chunked' : undefined),
   cache_control: (r) => joinedOut(r, 'cache-control'),

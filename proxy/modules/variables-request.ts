@@ -9,7 +9,9 @@ import { fsPath } from '../http/fs-path.ts';
 import { pathOf, rootOf } from '../http/paths.ts';
 
 function protocol(r: Exchange): string | undefined {
-  const { version } = r.main;
+  const { version, method } = r.main;
+  // The request line could not be read.
+  if (method === '') return undefined;
   if (version === 2000) return 'HTTP/2.0';
   if (version >= 1000) return `HTTP/1.${version - 1000}`;
   return undefined;
@@ -28,8 +30,9 @@ function realpathRoot(r: Exchange): string | undefined {
 function contentLength(r: Exchange): string | undefined {
   const sent = r.headers.get('content-length');
   if (sent !== undefined) return sent;
-  // A chunked body has a length once it was read.
+  // A chunked body has a length once it was read, and none is left of one that was dropped.
   const { body } = r.main;
+  if (body?.isDiscarded && r.isChunked) return '0';
   return body?.store && body.isComplete ? String(body.store.length) : undefined;
 }
 
@@ -39,6 +42,15 @@ function requestBody(r: Exchange): string | undefined {
   return store.bytes().toString('latin1');
 }
 
+/** The query; there is none where the request had not even a `?`. */
+function query(r: Exchange): string | undefined {
+  return r.args !== '' || r.unparsedUri.includes('?') ? r.args : undefined;
+}
+
+function path(r: Exchange): string | undefined {
+  return r.main.method === '' ? undefined : r.uri;
+}
+
 export const REQUEST_VARIABLES: readonly (readonly [string, Variable])[] = [
   ['content_length', { get: contentLength }],
   ['content_type', { get: (r) => r.headers.get('content-type') }],
@@ -46,15 +58,15 @@ export const REQUEST_VARIABLES: readonly (readonly [string, Variable])[] = [
   ['server_name', { get: (r) => r.server.name }],
   ['server_protocol', { get: protocol }],
   ['request_uri', { get: (r) => r.main.unparsedUri || undefined }],
-  ['uri', { get: (r) => r.uri }],
-  ['document_uri', { get: (r) => r.uri }],
+  ['uri', { get: path }],
+  ['document_uri', { get: path }],
   ['request', { get: (r) => r.main.requestLine || undefined }],
   ['request_method', { get: (r) => r.main.method || undefined }],
-  ['query_string', { get: (r) => r.args }],
+  ['query_string', { get: query }],
   [
     'args',
     {
-      get: (r) => r.args,
+      get: query,
       isChangeable: true,
       set(r, value) {
         r.args = value;

@@ -9,7 +9,7 @@ import { loggedStatus, seconds } from './log-format.ts';
 
 /** `timeout=N` where the `Keep-Alive` header is sent. */
 export function loggedKeepAlive(r: Exchange): string | undefined {
-  if (!r.main.isKeepalive) return undefined;
+  if (!r.main.isKeepalive || r.main.isFinished) return undefined;
   const { headerSeconds } = coreModule.location(r.location).keepalive_timeout;
   return headerSeconds > 0 ? `timeout=${headerSeconds}` : undefined;
 }

@@ -62,7 +62,7 @@ function cookie(name: string): Variable {
       for (let i = 0; i < fields.lower.length; i++) {
         if (fields.lower[i] !== 'set-cookie') continue;
         const value = /^([^=; ]*) *= *([^;]*)/.exec(fields.values[i]!);
-        if (value?.[1]!.toLowerCase() === name) return value[2];
+        if (value && value[1]!.toLowerCase() === name) return value[2];
       }
       return undefined;
     },
