@@ -66,7 +66,7 @@ test('a broken nginx.conf', async () => {
 test('a broken certificate', async () => {
   mkdirSync(join(stack.directory, 'certs/live'));
   writeFileSync(join(stack.directory, 'certs/live/leaf-key.pem'), 'nonsense');
-  const output = await failedUp('certs', 'proxy');
+  const output = await failedUp('certs');
   expect(output).toMatch(/certs-1 +\| certs: certs\/live\/leaf-key\.pem: not a PEM private key; remove /);
 });
 
