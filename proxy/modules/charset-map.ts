@@ -211,7 +211,7 @@ function decodeUtf8(bytes: Buffer, at: number): { code: number; next: number } {
   let left: number;
   let code: number;
   let above: number;
-  if (first >= 0xf8 || first < 0xc2) return { code: INVALID, next: at + 1 };
+  if (first < 0xc2) return { code: INVALID, next: at + 1 };
   if (first >= 0xf0) [code, above, left] = [first & 0x07, 0xffff, 3];
   else if (first >= 0xe0) [code, above, left] = [first & 0x0f, 0x7ff, 2];
   else [code, above, left] = [first & 0x1f, 0x7f, 1];
