@@ -192,11 +192,7 @@ export class Http1Connection implements Downstream {
 
   startBody(r: Exchange): void {
     this.#isReadingBody = true;
-    if (!r.isExpectTested) {
-      r.isExpectTested = true;
-      const expect = r.version >= 1001 ? r.headers.get('expect') : undefined;
-      if (expect !== undefined && expect.toLowerCase() === '100-continue') this.sendContinue();
-    }
+    r.testExpect();
     this.#deadline.set(coreModule.location(r.location).client_body_timeout);
     this.resumeBody();
   }

@@ -222,6 +222,18 @@ export class Exchange {
     if (all) for (let i = all.length - 1; i >= 0; i--) all[i]!();
   }
 
+  /** Answers `Expect: 100-continue` with an interim response, once, when somebody is about to read the body. */
+  testExpect(): void {
+    if (this.isExpectTested || this.parent || this.version < 1001) return;
+    this.isExpectTested = true;
+    if (this.headers.get('expect')?.toLowerCase() === '100-continue') this.downstream.sendContinue();
+  }
+
+  /** Drops the request's body; returns 0, or the status to answer with when it is broken. */
+  discardBody(): number {
+    return this.body?.discard() ?? 0;
+  }
+
   /** Sends the head through the header filters. A filter may replace the whole response; then false is returned. */
   sendHeader(): boolean {
     if (this.isHeadSent) return true;

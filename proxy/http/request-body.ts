@@ -2,12 +2,16 @@
 // client_body_buffer_size, then into a temporary file), streamed piece by piece (proxy_request_buffering off), or
 // discarded. The downstream feeds it; the framing (Content-Length or chunked) is taken off here.
 import { closeSync, mkdirSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { coreModule } from '../modules/core-rows.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import type { Exchange } from './exchange.ts';
 
 let fileNumber = 0;
 
-/** Bytes kept in order: in memory, then in an unlinked temporary file. */
+/** How long a body's file lives: not at all (unlinked at once), until the request ends, or for good. */
+type FileMode = 'off' | 'clean' | 'on';
+
+/** Bytes kept in order: in memory, then in a temporary file. */
 export class BodyStore {
   readonly chunks: Buffer[] = [];
   length = 0;
@@ -16,21 +20,31 @@ export class BodyStore {
   #fileLength = 0;
   /** Name of the temporary file, once there is one (`$request_body_file`). */
   path: string | undefined;
+  readonly #memoryLimit: number;
+  readonly #directory: string;
+  readonly #mode: FileMode;
 
-  /** Appends; beyond `memoryLimit` bytes everything goes to a file in `tempDirectory`. Throws system errors. */
-  append(chunk: Buffer, memoryLimit: number, tempDirectory: string): void {
+  /** Beyond `memoryLimit` bytes everything goes to a file in `directory`; at once unless `mode` is off. */
+  constructor(memoryLimit = Number.POSITIVE_INFINITY, directory = '', mode: FileMode = 'off') {
+    this.#memoryLimit = memoryLimit;
+    this.#directory = directory;
+    this.#mode = mode;
+  }
+
+  /** Appends a piece. Throws system errors. */
+  append(chunk: Buffer): void {
     this.length += chunk.length;
-    if (this.#fd < 0 && this.#inMemory + chunk.length <= memoryLimit) {
+    if (this.#fd < 0 && this.#mode === 'off' && this.#inMemory + chunk.length <= this.#memoryLimit) {
       this.chunks.push(chunk);
       this.#inMemory += chunk.length;
       return;
     }
     if (this.#fd < 0) {
-      mkdirSync(tempDirectory, { recursive: true, mode: 0o700 });
-      const path = `${tempDirectory}/${String(++fileNumber).padStart(10, '0')}.${process.pid}`;
+      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+      const path = `${this.#directory}/${String(++fileNumber).padStart(10, '0')}.${process.pid}`;
       this.#fd = openSync(path, 'wx+', 0o600);
       this.path = path;
-      unlinkSync(path);
+      if (this.#mode === 'off') unlinkSync(path);
       for (const old of this.chunks) this.#toFile(old);
       this.chunks.length = 0;
       this.#inMemory = 0;
@@ -65,6 +79,7 @@ export class BodyStore {
   close(): void {
     if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = -1;
+    if (this.#mode === 'clean' && this.path !== undefined) unlinkSync(this.path);
     // What is in memory stays: the access log may still show it.
   }
 }
@@ -87,8 +102,9 @@ export class RequestBody {
   received = 0;
   store: BodyStore | undefined;
   #isStarted = false;
+  #failure = 0;
   /** Limit of `received` while it is read; 0: none. */
-  maxBytes = 0;
+  #maxBytes = 0;
 
   constructor(r: Exchange, contentLength: number, isChunked: boolean) {
     this.#r = r;
@@ -98,20 +114,28 @@ export class RequestBody {
   }
 
   /** Reads the whole body into `store`, then calls `done` with 0 or a status. */
-  readAll(memoryLimit: number, tempDirectory: string, done: (code: number) => void): void {
+  readAll(done: (code: number) => void): void {
     if (this.store) {
       done(0);
       return;
     }
-    const store = new BodyStore();
+    const conf = coreModule.location(this.#r.location);
+    const store = new BodyStore(
+      conf.client_body_buffer_size,
+      conf.client_body_temp_path,
+      conf.client_body_in_file_only,
+    );
     this.store = store;
     this.#r.onCleanup(() => store.close());
     this.stream({
       onData: (chunk) => {
         try {
-          store.append(chunk, memoryLimit, tempDirectory);
+          store.append(chunk);
         } catch (error) {
-          this.#r.log('crit', `writing the request body to "${tempDirectory}" failed: ${(error as Error).message}`);
+          this.#r.log(
+            'crit',
+            `writing the request body to "${conf.client_body_temp_path}" failed: ${(error as Error).message}`,
+          );
           this.fail(500);
         }
       },
@@ -130,15 +154,19 @@ export class RequestBody {
     this.#start();
   }
 
-  /** Reads and drops what is left of the body, so that the connection can go on. */
-  discard(): void {
-    if (this.isDiscarded) return;
-    this.isDiscarded = true;
-    this.#reader = undefined;
-    if (!this.isComplete) this.#start();
+  /** Reads and drops what is left of the body, so that the connection can go on. Returns 0, or the status that the
+   *  request ends with when what is there already is broken. */
+  discard(): number {
+    if (!this.isDiscarded) {
+      this.isDiscarded = true;
+      this.#reader = undefined;
+      if (!this.isComplete) this.#start();
+    }
+    return this.#failure;
   }
 
   #start(): void {
+    this.#maxBytes = coreModule.location(this.#r.location).client_max_body_size;
     if (this.#isStarted) {
       this.#r.downstream.resumeBody();
       return;
@@ -173,7 +201,7 @@ export class RequestBody {
   #push(slice: Buffer): void {
     if (slice.length === 0) return;
     this.received += slice.length;
-    if (this.maxBytes > 0 && this.received > this.maxBytes && !this.isDiscarded) {
+    if (this.#maxBytes > 0 && this.received > this.#maxBytes && !this.isDiscarded) {
       this.#r.log('error', `client intended to send too large chunked body: ${this.received} bytes`);
       this.fail(413);
       return;
@@ -195,6 +223,8 @@ export class RequestBody {
     const reader = this.#reader;
     this.#reader = undefined;
     this.isDiscarded = true;
+    this.#failure = code;
+    if (code === 400) this.#r.isKeepalive = false;
     reader?.onEnd(code);
   }
 }

@@ -8,7 +8,8 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** Answers with `text` as the body, or as the Location of a redirect; returns what a handler returns. */
 export function sendText(r: Exchange, status: number, text: string, contentType?: string): number {
-  r.body?.discard();
+  const broken = r.discardBody();
+  if (broken) return broken;
   const { out } = r;
   if (REDIRECTS.has(status)) {
     out.status = status;

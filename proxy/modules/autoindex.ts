@@ -30,7 +30,8 @@ export function autoindexHandler(r: Exchange): number {
   if (!r.uri.endsWith('/') || (r.method !== 'GET' && r.method !== 'HEAD')) return DECLINED;
   const conf = autoindexModule.location(r.location);
   if (!conf.autoindex) return DECLINED;
-  r.body?.discard();
+  const broken = r.discardBody();
+  if (broken) return broken;
   const full = pathOf(r);
   if (full === undefined) return 500;
   const path = full.length > 1 && full.endsWith('/') ? full.slice(0, -1) : full;

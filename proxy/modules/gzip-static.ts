@@ -46,7 +46,11 @@ export function gzipStaticHandler(r: Exchange): number {
     r.log('crit', `"${path}" is not a regular file`);
     return 404;
   }
-  r.body?.discard();
+  const broken = r.discardBody();
+  if (broken) {
+    file.release();
+    return broken;
+  }
   setFileHead(r, file);
   r.out.allowsRanges = false;
   r.isSeekable = false;

@@ -4,7 +4,6 @@ import { custom, defineModule, flag, HSL } from '../config/rows.ts';
 import { DECLINED, DONE } from '../http/codes.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { startSubrequest } from '../http/subrequest.ts';
-import { coreModule } from './core-rows.ts';
 
 export const mirrorModule = defineModule('mirror', {
   location: {
@@ -37,9 +36,8 @@ export function mirrorHandler(r: Exchange): number {
   if (status) return status.code;
   const reading = { code: DONE };
   r.setContext(mirrorModule, reading);
-  const conf = coreModule.location(r.location);
   let isSync = true;
-  r.body.readAll(conf.client_body_buffer_size, conf.client_body_temp_path, (code) => {
+  r.body.readAll((code) => {
     if (code) {
       r.finalize(code);
       return;

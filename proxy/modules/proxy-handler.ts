@@ -9,7 +9,6 @@ import type { Exchange } from '../http/exchange.ts';
 import { escapeUri } from '../http/uri.ts';
 import { type RequestMaker, UpstreamRequest } from '../upstream/request.ts';
 import type { UpstreamSettings, UpstreamTarget } from '../upstream/settings.ts';
-import { coreModule } from './core-rows.ts';
 import type { RequestHeaders } from './proxy-headers.ts';
 import { type ProxyPass, targetOf } from './proxy-pass.ts';
 
@@ -99,13 +98,13 @@ export function proxyHandler(r: Exchange): number {
     (!r.isChunked || location.isHttp11);
   const u = new UpstreamRequest(r, settings, target, maker);
   r.upstream = u;
+  r.testExpect();
   if (isUnbuffered) u.streamBody(body);
   if (!body || isUnbuffered || (r.contentLength <= 0 && !r.isChunked)) {
     u.start();
     return DONE;
   }
-  const conf = coreModule.location(r.location);
-  body.readAll(conf.client_body_buffer_size, conf.client_body_temp_path, (code) => {
+  body.readAll((code) => {
     if (code === 0) u.start();
     else r.finalize(code);
   });

@@ -32,7 +32,11 @@ export function staticHandler(r: Exchange): number {
     file.release();
     return 405;
   }
-  r.body?.discard();
+  const broken = r.discardBody();
+  if (broken) {
+    file.release();
+    return broken;
+  }
   setFileHead(r, file);
   setContentType(r);
   if (!r.sendHeader()) {

@@ -96,7 +96,7 @@ export class StreamedSender implements BodyReader {
     this.#body.stream(this);
     if (this.#body.isComplete && !this.#isStopped) {
       const store = new BodyStore();
-      for (const chunk of this.#early) store.append(chunk, Number.POSITIVE_INFINITY, '');
+      for (const chunk of this.#early) store.append(chunk);
       return store;
     }
     if (!this.#isStopped) this.#r.downstream.pauseBody();
