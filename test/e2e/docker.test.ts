@@ -113,7 +113,7 @@ describe.skipIf(reason !== undefined)('the stack in containers', () => {
       expect(lines).toHaveLength(6);
       // 137 would be a kill at the end of the grace.
       for (const line of lines) expect(line).toMatch(/ Exited \((?:0|143)\) /);
-      await told(compose.downAll({ ...options, commandOptions: ['--volumes'] }));
+      await told(compose.downAll({ ...options, commandOptions: ['--volumes', '--rmi', 'local'] }));
       const left = spawnSync('docker', ['ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`], {
         encoding: 'utf8',
       });
