@@ -19,6 +19,7 @@ import { type WorkerContext, Workers } from './master-workers.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
 import { handleSignals } from './signals.ts';
 import type { StartupLog } from './startup-log.ts';
+import { shareZones } from './zone-directory.ts';
 
 /** How long workers get to end on TERM before they are killed. */
 const TERMINATE_MS = 1000;
@@ -67,6 +68,7 @@ export class Master {
   }
 
   #context(cycle: Cycle): WorkerContext {
+    shareZones(cycle.config.named.keys(), workerUserOf(cycle), (message) => cycle.log.write('warn', message));
     const { prefix, confFile, globals, errorLog } = this.#options;
     return {
       cycle,

@@ -4,6 +4,8 @@ import { ConfigError } from '../config/error.ts';
 import type { Cf } from '../config/rows.ts';
 import type { Template } from '../config/template.ts';
 import { parseSizeBytes } from '../config/values.ts';
+import { zoneDirectory } from '../zone-directory.ts';
+import { SharedZoneTable } from './shared-zone-table.ts';
 import { LocalZoneTable, type ZoneTable } from './zone-table.ts';
 
 export class Zone {
@@ -23,9 +25,23 @@ export class Zone {
   }
 
   get table(): ZoneTable {
-    this.#table ??= new LocalZoneTable(this.sizeBytes);
+    this.#table ??= tableOf(this);
     return this.#table;
   }
+}
+
+/** Tables of this process by name and size: a reload in the same process goes on with them. */
+const tables = new Map<string, ZoneTable>();
+
+function tableOf(zone: Zone): ZoneTable {
+  const id = `${zone.use}-${encodeURIComponent(zone.name)}-${zone.sizeBytes}`;
+  let table = tables.get(id);
+  if (!table) {
+    const directory = zoneDirectory();
+    table = directory ? new SharedZoneTable(`${directory}/${id}`, zone.sizeBytes) : new LocalZoneTable(zone.sizeBytes);
+    tables.set(id, table);
+  }
+  return table;
 }
 
 /** Eight pages, the least that nginx takes. */
