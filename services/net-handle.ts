@@ -36,9 +36,15 @@ type CreateServerHandle = (
 
 const createServerHandle = (net as unknown as { _createServerHandle: CreateServerHandle })._createServerHandle;
 
+const UV_TCP_REUSEPORT = 2;
+
 /** Binds a TCP address without listening. Gives a negative errno when that fails at once; ask getsockname for a late one. */
-export function bindTcp(address: string, port: number): NetHandle | number {
-  return createServerHandle(address, port, net.isIP(address));
+export function bindTcp(
+  address: string,
+  port: number,
+  options: { readonly reusePort?: boolean } = {},
+): NetHandle | number {
+  return createServerHandle(address, port, net.isIP(address), undefined, options.reusePort ? UV_TCP_REUSEPORT : 0);
 }
 
 /** Binds a unix socket without listening. */

@@ -12,7 +12,7 @@ import { GunicornLog } from '../log/gunicorn-log.ts';
 import type { GunicornSettings } from '../settings/gunicorn-settings.ts';
 import { versionProfile } from '../versions.ts';
 import { APP_LOAD_ERROR, WORKER_BOOT_ERROR } from '../workers/worker.ts';
-import { bindListeners, CannotListen, type Listener, parseBindAddress } from './listeners.ts';
+import { bindListeners, CannotListen, type Listener, parseBindAddress, reserveAddresses } from './listeners.ts';
 import { Pidfile } from './pidfile.ts';
 import { adoptFromOldMaster, isReexec, startNewMaster } from './reexec.ts';
 import { SignalQueue } from './signal-queue.ts';
@@ -137,7 +137,8 @@ export class Arbiter {
   }
 
   #bind(): Promise<Listener[]> {
-    const { bind, backlog, umask } = this.#settings;
+    const { bind, backlog, umask, reuse_port: isEachOwn } = this.#settings;
+    if (isEachOwn) return reserveAddresses(bind.map((text) => parseBindAddress(text)));
     return bindListeners(
       bind.map((text) => parseBindAddress(text)),
       { backlog, umask, log: this.#log },
@@ -316,8 +317,9 @@ export class Arbiter {
       ppid: this.pid,
       listeners: this.#listeners.map(({ name, address, port }) => ({ name, address, port })),
     };
-    const options = { heartbeatDirectory: settings.worker_tmp_dir, env: this.#env };
-    const fds = this.#listeners.map((listener) => listener.fd);
+    const output = settings.capture_output && settings.errorlog !== '-' ? this.#log.errorFd : null;
+    const options = { heartbeatDirectory: settings.worker_tmp_dir, env: this.#env, output };
+    const fds = settings.reuse_port ? [] : this.#listeners.map((listener) => listener.fd);
     const worker = new WorkerProcess(orders, fds, options, (ended, end) => {
       this.#ended.push([ended, end]);
       this.#signals.wakeup();

@@ -107,6 +107,21 @@ export async function bindListeners(
   return bound;
 }
 
+/** With reuse_port: the addresses that the workers will bind, each for itself. The master only holds the port, so that 0 is one port. */
+export async function reserveAddresses(addresses: readonly BindAddress[]): Promise<Listener[]> {
+  const reserved: Listener[] = [];
+  for (const address of addresses) {
+    if (address.kind !== 'tcp') throw new Error('reuse_port is for TCP addresses only');
+    const handle = bindTcp(await resolveBindHost(address.host), address.port, { reusePort: true });
+    if (typeof handle === 'number') throw new Error(errnoText(handle));
+    const name: SocketName = {};
+    const late = handle.getsockname?.(name) ?? 0;
+    if (late < 0) throw new Error(errnoText(late));
+    reserved.push(tcpListener(handle, name.address ?? '', name.port ?? 0));
+  }
+  return reserved;
+}
+
 /** Binds and listens once, without retries: Uvicorn's way. Gives the error's text when it fails. */
 export async function bindOnce(
   address: BindAddress,

@@ -27,13 +27,18 @@ export class WorkerProcess {
   constructor(
     orders: WorkerStart,
     listenerFds: readonly number[],
-    options: { readonly heartbeatDirectory: string | null; readonly env: NodeJS.ProcessEnv },
+    options: {
+      readonly heartbeatDirectory: string | null;
+      readonly env: NodeJS.ProcessEnv;
+      readonly output: number | null;
+    },
     onExit: (worker: WorkerProcess, end: WorkerEnd) => void,
   ) {
     this.age = orders.age;
     this.heartbeat = Heartbeat.create(options.heartbeatDirectory);
     // The pipe at 3 is never written: its end tells the worker that the master is gone.
-    const stdio = ['inherit', 'inherit', 'inherit', 'pipe', this.heartbeat.fd, ...listenerFds] as const;
+    const output = options.output ?? 'inherit';
+    const stdio = ['inherit', output, output, 'pipe', this.heartbeat.fd, ...listenerFds] as const;
     if (stdio.length !== FIRST_LISTENER_FD + listenerFds.length) throw new Error('descriptors out of step');
     this.#child = spawn(process.execPath, [...process.execArgv, PROGRAM], {
       stdio: [...stdio],

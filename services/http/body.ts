@@ -37,6 +37,17 @@ export class LengthReader implements BodyReader {
   }
 }
 
+// RFC 9112, section 7.1.1: everything from the first semicolon of a chunk size line.
+const TOKEN = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+";
+const QUOTED = '"(?:[\\t !#-\\[\\]-~\\x80-\\xff]|\\\\[\\t -~\\x80-\\xff])*"';
+const EXTENSIONS = new RegExp(`^(?:[ \\t]*;[ \\t]*${TOKEN}(?:[ \\t]*=[ \\t]*(?:${TOKEN}|${QUOTED}))?)*$`);
+
+/** How long the parts of a chunked body that are not data may be, in bytes. */
+export interface ChunkLimits {
+  readonly sizeLine: number;
+  readonly trailers: number;
+}
+
 /** A chunked body (RFC 9112, section 7.1). `onTrailers` gets the raw trailer section without its last CRLF, when there is one. */
 export class ChunkedReader implements BodyReader {
   #left = 0;
@@ -44,9 +55,11 @@ export class ChunkedReader implements BodyReader {
   #isDone = false;
   readonly #socket: BlockingSocket;
   readonly #onTrailers: (section: string) => void;
+  readonly #limits: ChunkLimits;
 
-  constructor(socket: BlockingSocket, onTrailers: (section: string) => void) {
+  constructor(socket: BlockingSocket, limits: ChunkLimits, onTrailers: (section: string) => void) {
     this.#socket = socket;
+    this.#limits = limits;
     this.#onTrailers = onTrailers;
   }
 
@@ -96,6 +109,9 @@ export class ChunkedReader implements BodyReader {
     let bytes = this.#read();
     let end = bytes.indexOf('\r\n');
     while (end < 0) {
+      if (bytes.length > this.#limits.sizeLine) {
+        throw new RequestError('InvalidChunkSize', `line over ${this.#limits.sizeLine} bytes with no terminator`);
+      }
       bytes = Buffer.concat([bytes, this.#read()]);
       end = bytes.indexOf('\r\n');
     }
@@ -108,6 +124,9 @@ export class ChunkedReader implements BodyReader {
       digits = line.slice(0, semicolon).replace(/[ \t]+$/, '');
     }
     if (!/^[0-9a-fA-F]+$/.test(digits)) throw new RequestError('InvalidChunkSize', digits);
+    if (semicolon >= 0 && !EXTENSIONS.test(line.slice(semicolon))) {
+      throw new RequestError('InvalidChunkExtension', 'invalid chunk extension');
+    }
     return Number.parseInt(digits, 16);
   }
 
@@ -124,6 +143,11 @@ export class ChunkedReader implements BodyReader {
         this.#socket.unread(bytes.subarray(end + 4));
         return;
       }
+      if (bytes.length > this.#limits.trailers) {
+        throw new RequestError('LimitRequestHeaders', 'limit request trailer section size');
+      }
+      if (/(?<!\r)\n/.test(bytes.toString('latin1')))
+        throw new RequestError('InvalidHeader', 'bare LF as line terminator');
       const more = this.#socket.read();
       if (more.length === 0) throw new RequestError('ChunkMissingTerminator', '');
       bytes = Buffer.concat([bytes, more]);

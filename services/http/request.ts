@@ -268,7 +268,7 @@ function bodyReader(request: WsgiRequest, socket: BlockingSocket, rules: Request
     // RFC 9112, section 6.1: chunked in HTTP/1.0, or beside Content-Length, is how requests are smuggled.
     if (!atLeast(request.version, 1, 1)) throw new RequestError('InvalidHeader', 'TRANSFER-ENCODING');
     if (length !== null) throw new RequestError('InvalidHeader', 'CONTENT-LENGTH');
-    return new ChunkedReader(socket, (section) => {
+    return new ChunkedReader(socket, { sizeLine: rules.limitFieldBytes, trailers: rules.limitHeadBytes }, (section) => {
       request.trailers = parseFields(request, section, rules, NO_TRUST, true);
     });
   }

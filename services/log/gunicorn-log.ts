@@ -155,6 +155,11 @@ export class GunicornLog {
     this.#line('error', `${message}\n${traceback(error)}`);
   }
 
+  /** The descriptor of the error log, for what an application prints. */
+  get errorFd(): number {
+    return this.#errors.fd;
+  }
+
   get hasAccessLog(): boolean {
     return this.#accesses !== null;
   }

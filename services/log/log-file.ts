@@ -29,6 +29,10 @@ export class LogFile {
     this.#fd = path === '-' ? standardFd : openSync(path, 'a', 0o644);
   }
 
+  get fd(): number {
+    return this.#fd;
+  }
+
   write(line: string): void {
     writeAll(this.#fd, `${line}\n`);
   }

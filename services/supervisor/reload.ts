@@ -2,38 +2,14 @@
  * Uvicorn's --reload: one worker process, restarted when a watched file changes. Looks at modification times as its StatReload does, which
  * works on every file system, the mounted ones of containers included.
  */
-import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { bindOnce } from '../arbiter/listeners.ts';
 import { SignalQueue } from '../arbiter/signal-queue.ts';
 import type { UvicornLog } from '../log/uvicorn-log.ts';
 import type { UvicornSettings } from '../settings/uvicorn-settings.ts';
+import { changedFile, isSource, sourceTimes } from '../source-watch.ts';
 import { WorkerProcess } from './multiprocess.ts';
 import { STARTUP_FAILURE } from './serve-process.ts';
-
-const SKIPPED = new Set(['node_modules', '.git', 'coverage']);
-const SOURCE = /\.(?:[cm]?[jt]s|json)$/;
-
-/** Modification times of all source files under directories. */
-export function sourceTimes(directories: readonly string[], matches: (file: string) => boolean): Map<string, number> {
-  const times = new Map<string, number>();
-  const visit = (directory: string): void => {
-    for (const entry of readdirSync(directory, { withFileTypes: true })) {
-      const file = path.join(directory, entry.name);
-      if (entry.isDirectory()) {
-        if (!SKIPPED.has(entry.name) && !entry.name.startsWith('.')) visit(file);
-      } else if (matches(file)) times.set(file, statSync(file).mtimeMs);
-    }
-  };
-  for (const directory of directories) visit(directory);
-  return times;
-}
-
-/** The first file that is new or younger than it was; null when nothing has changed. */
-export function changedFile(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): string | null {
-  for (const [file, time] of after) if (before.get(file) !== time) return file;
-  return null;
-}
 
 const glob = (pattern: string): RegExp =>
   new RegExp(
@@ -63,7 +39,7 @@ export class Reload {
     const included = settings.reload_includes.map(glob);
     const excluded = settings.reload_excludes.map(glob);
     const matches = (file: string): boolean =>
-      (SOURCE.test(file) || included.some((each) => each.test(file))) && !excluded.some((each) => each.test(file));
+      (isSource(file) || included.some((each) => each.test(file))) && !excluded.some((each) => each.test(file));
     this.#log.info(
       `Will watch for changes in these directories: [${directories.map((each) => `'${each}'`).join(', ')}]`,
     );

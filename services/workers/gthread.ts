@@ -12,7 +12,7 @@ import type { NetHandle } from '../net-handle.ts';
 import type { WorkerStart } from './start.ts';
 import { peerOf } from './sync.ts';
 import { FIRST_READ_BYTES, ThreadQueue, type ThreadQueueMemory, threadQueueMemory } from './thread-queue.ts';
-import type { Worker, WorkerListener } from './worker.ts';
+import type { Worker } from './worker.ts';
 
 const extension = path.extname(fileURLToPath(import.meta.url));
 const PROGRAM = new URL(`./gthread-thread${extension}`, import.meta.url);
@@ -69,6 +69,7 @@ class GthreadMain {
   readonly #connections = new Map<number, Connection>();
   readonly #freeSlots: number[];
   readonly #scratch = Buffer.allocUnsafe(FIRST_READ_BYTES);
+  readonly #held: NetHandle[] = [];
   #kept = 0;
   #busy = 0;
 
@@ -106,7 +107,7 @@ class GthreadMain {
     worker.leave = (status) => this.#leave(status);
     for (const listener of worker.listeners) {
       listener.handle.onconnection = (status, client) => {
-        if (status >= 0 && client) this.#onConnection(listener, client);
+        if (status >= 0 && client) this.#onConnection(client);
       };
       const status = listener.handle.listen(worker.settings.backlog);
       if (status < 0) throw new Error(`cannot listen at ${listener.name}: errno ${-status}`);
@@ -123,11 +124,11 @@ class GthreadMain {
     }
   }
 
-  #onConnection(_: WorkerListener, handle: NetHandle): void {
+  #onConnection(handle: NetHandle): void {
     const slot = this.#freeSlots.pop();
     if (slot === undefined) {
-      // Over worker_connections: Gunicorn would not have accepted it. Nothing was read yet, so a reset tells a proxy to try elsewhere.
-      handle.close();
+      // Over worker_connections. Gunicorn leaves it in the kernel's queue; libuv cannot stop accepting, so it waits here, unread.
+      this.#held.push(handle);
       return;
     }
     this.#underGil(() => {
@@ -200,6 +201,8 @@ class GthreadMain {
     this.#connections.delete(slot);
     const free = (): void => {
       this.#freeSlots.push(slot);
+      const held = this.#held.shift();
+      if (held) this.#onConnection(held);
       if (!this.#worker.alive) this.#leaveWhenIdle();
     };
     if (socket.destroyed) {

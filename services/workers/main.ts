@@ -30,6 +30,7 @@ async function boot(): Promise<void> {
   try {
     worker = new Worker(start, settings);
     setRuntime({ workerClass: start.workerClass });
+    becomeUser(settings);
     worker.listenToSignals();
     worker.hook('post_fork', null, worker);
     const load = CLASSES[start.workerClass];
@@ -40,6 +41,7 @@ async function boot(): Promise<void> {
     const [run, loaded] = await Promise.all([load(), app]);
     worker.hook('post_worker_init', worker);
     worker.booted = true;
+    if (settings.reload) worker.watchSources();
     await run(worker, loaded as never);
   } catch (error) {
     process.exitCode = fail(log, error, worker?.booted ?? false);
@@ -47,6 +49,17 @@ async function boot(): Promise<void> {
     process.exit();
   }
 }
+
+// After the sockets and logs are open, so that a worker needs no rights of its own for them.
+function becomeUser(settings: GunicornSettings): void {
+  if (settings.initgroups && settings.user !== null) {
+    const { initgroups } = process as { initgroups?: (user: string, group: string) => void };
+    initgroups?.(settings.user, settings.group ?? settings.user);
+  } else if (settings.group !== null) process.setgid?.(numeric(settings.group));
+  if (settings.user !== null) process.setuid?.(numeric(settings.user));
+}
+
+const numeric = (name: string): string | number => (/^\d+$/.test(name) ? Number(name) : name);
 
 function fail(log: GunicornLog, error: unknown, isBooted: boolean): number {
   const message = error instanceof Error ? error.message : String(error);

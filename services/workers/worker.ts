@@ -2,17 +2,22 @@
  * What all worker classes share: the life of a worker process (gunicorn/workers/base.py). Settings and log, the application, signals,
  * the heartbeat, the link to the master, counting requests. A class adds how it accepts and serves.
  */
+import { existsSync, statSync } from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import { Heartbeat } from '../arbiter/heartbeat.ts';
 import { setAbortCheck } from '../gil/interrupt.ts';
 import { GunicornLog } from '../log/gunicorn-log.ts';
-import { adopt, type NetHandle } from '../net-handle.ts';
+import { adopt, bindTcp, type NetHandle } from '../net-handle.ts';
 import type { GunicornSettings } from '../settings/gunicorn-settings.ts';
+import { changedFile, isSource, sourceTimes } from '../source-watch.ts';
 import { FIRST_LISTENER_FD, HEARTBEAT_FD, type ListenerStart, PARENT_FD, type WorkerStart } from './start.ts';
 
 /** The exit statuses that make the arbiter stop instead of trying again. */
 export const WORKER_BOOT_ERROR = 3;
 export const APP_LOAD_ERROR = 4;
+
+const RELOAD_INTERVAL_MS = 1000;
 
 type Hook = (...args: unknown[]) => unknown;
 
@@ -44,7 +49,10 @@ export class Worker {
     this.settings = settings;
     this.log = new GunicornLog(settings);
     this.listeners = start.listeners.map((listener, index) => {
-      const handle = adopt(FIRST_LISTENER_FD + index);
+      // With reuse_port each worker has a socket of its own, and the kernel spreads the connections.
+      const handle = settings.reuse_port
+        ? bindTcp(listener.address, listener.port ?? 0, { reusePort: true })
+        : adopt(FIRST_LISTENER_FD + index);
       if (typeof handle === 'number') throw new Error(`cannot adopt ${listener.name}: errno ${-handle}`);
       return { ...listener, handle };
     });
@@ -100,6 +108,26 @@ export class Worker {
     });
     parent.resume();
     parent.unref();
+  }
+
+  /** --reload: leaves when a source file under the working directory, or an extra file, has changed. */
+  watchSources(): void {
+    this.log.warning('Reloader is on. Use in development only!');
+    const extra = this.settings.reload_extra_files.map((file) => path.resolve(file));
+    const look = (): Map<string, number> => {
+      const times = sourceTimes([process.cwd()], isSource);
+      for (const file of extra) if (existsSync(file)) times.set(file, statSync(file).mtimeMs);
+      return times;
+    };
+    let before = look();
+    setInterval(() => {
+      const now = look();
+      const file = changedFile(before, now);
+      before = now;
+      if (file === null || !this.alive) return;
+      this.log.info(`Worker reloading: ${file} modified`);
+      this.quit();
+    }, RELOAD_INTERVAL_MS).unref();
   }
 
   /** QUIT and INT: leave now, whatever is in hand. */

@@ -216,3 +216,61 @@ it('retires a worker after max_requests', async () => {
   await server.until(() => !isAlive(first ?? -1), 'the first worker to go');
   await server.stop();
 });
+
+it('lets each worker bind for itself with --reuse-port, and the kernel spread connections', async () => {
+  const { server, port } = await gunicorn(['--reuse-port', '-w', '2', FLASK]);
+  await server.until(() => server.workers.length === 2, 'two workers');
+  const seen = new Set<number>();
+  for (let tries = 0; tries < 400 && seen.size < 2; tries++) {
+    const answer = await get(port, '/headers');
+    if (answer?.body) seen.add(JSON.parse(answer.body).pid);
+  }
+  expect([...seen].sort()).toEqual(server.workers.sort());
+  await server.stop();
+});
+
+it('restarts workers when a file changes with --reload', async () => {
+  const file = path.join(directory, 'live.ts');
+  const app = (word: string): string => `export const app = (_: unknown, start: (s: string, h: []) => void) => {
+    start('200 OK', []);
+    return [Buffer.from('${word}')];
+  };`;
+  writeFileSync(file, app('one'));
+  const { server, port } = await gunicorn(['--chdir', directory, '--reload', 'live:app']);
+  expect((await get(port, '/'))?.body).toContain('one');
+  writeFileSync(file, app('two'));
+  await server.said(/Worker reloading: .*live\.ts modified[\s\S]*Booting worker/);
+  expect((await get(port, '/'))?.body).toContain('two');
+  await server.stop();
+});
+
+it('sends what the app prints to the error log with --capture-output, and its environment from --env', async () => {
+  const file = path.join(directory, 'prints.ts');
+  const log = path.join(directory, 'error.log');
+  writeFileSync(
+    file,
+    `export const app = (_: unknown, start: (s: string, h: []) => void) => {
+      console.log('printed', process.env.WORD);
+      start('204 No Content', []);
+      return [];
+    };`,
+  );
+  const args = [
+    '-b',
+    '127.0.0.1:0',
+    '--chdir',
+    directory,
+    '--error-logfile',
+    log,
+    '--capture-output',
+    '-e',
+    'WORD=here',
+    'prints:app',
+  ];
+  const server = new ServerProcess('gunicorn', args);
+  const text = (): string => (existsSync(log) ? readFileSync(log, 'utf8') : '');
+  const port = Number((await server.until(() => /Listening at: http:\/\/127\.0\.0\.1:(\d+)/.exec(text()), 'a log'))[1]);
+  expect(await get(port, '/')).toMatchObject({ status: 204, body: '' });
+  await server.until(() => text().includes('printed here'), 'the output');
+  await server.stop();
+});
