@@ -96,8 +96,14 @@ export class Http1Connection implements Downstream {
     }
   }
 
-  /** Parses one head out of `buf`, or keeps the bytes for later. */
-  #readHead(buf: Buffer): void {
+  /** Takes bytes that are only valid until this returns: heads are parsed in place, the rest is copied. */
+  readShared(bytes: Buffer): void {
+    if ((this.#state === 'idle' || this.#state === 'head') && this.#ahead.isEmpty) this.#readHead(bytes, true);
+    else this.#onData(Buffer.from(bytes));
+  }
+
+  /** Parses one head out of `buf`, or keeps the bytes (copied, when they are shared) for later. */
+  #readHead(buf: Buffer, isShared = false): void {
     let from = 0;
     // Empty lines before a request are skipped (RFC 9112 2.2).
     while (from < buf.length && (buf[from] === 13 || buf[from] === 10)) from++;
@@ -117,8 +123,8 @@ export class Http1Connection implements Downstream {
       return;
     }
     const result = readHead(buf, from, conf);
-    if (result.kind === 'more') this.#ahead.set(from === 0 ? buf : buf.subarray(from));
-    else if (result.kind === 'head') this.#request(result, buf, from + result.length);
+    if (result.kind === 'more') this.#ahead.set(rest(buf, from, isShared));
+    else if (result.kind === 'head') this.#request(result, rest(buf, from + result.length, isShared));
     else this.#refuse(result);
   }
 
@@ -165,11 +171,11 @@ export class Http1Connection implements Downstream {
     counters.writing++;
   }
 
-  #request(head: HeadResult & { kind: 'head' }, buf: Buffer, bodyAt: number): void {
+  #request(head: HeadResult & { kind: 'head' }, behind: Buffer): void {
     const r = this.#newExchange();
     const { line, fields } = head;
     r.requestLength = head.length;
-    this.#begin(r, bodyAt === buf.length ? EMPTY : buf.subarray(bodyAt));
+    this.#begin(r, behind);
     const isGoodUri = this.#applyLine(r, line);
     if (head.skipped) for (const bad of head.skipped) r.log('info', `client sent invalid header line: "${bad}"`);
     if (!isGoodUri) {
@@ -499,6 +505,13 @@ export class Http1Connection implements Downstream {
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/** Bytes of `buf` from `at` on, to be kept. */
+function rest(buf: Buffer, at: number, isShared: boolean): Buffer {
+  if (at === buf.length) return EMPTY;
+  const bytes = at === 0 ? buf : buf.subarray(at);
+  return isShared ? Buffer.from(bytes) : bytes;
+}
 
 function nextRequest(connection: Http1Connection): void {
   connection.readPipelined();

@@ -2,6 +2,7 @@
 // PROXY protocol header in front where that was asked for. The first step of a request's path. Mirrors
 // ngx_event_accept and ngx_http_init_connection.
 import { Server, type Socket } from 'node:net';
+import { getSystemErrorName } from 'node:util';
 import { ClientConnection, counters } from '../http/client.ts';
 import { serveHttp1 } from '../http/connection.ts';
 import { serveH2 } from '../http/h2-connection.ts';
@@ -9,6 +10,7 @@ import { processLog } from '../http/log-context.ts';
 import { coreModule } from '../modules/core-rows.ts';
 import type { ListenAddress } from './address.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
+import { type Acceptor, acceptConnections, type SharedReader } from './shared-read.ts';
 import type { Handle, SocketPlan } from './sockets.ts';
 import { acceptTls } from './tls-accept.ts';
 
@@ -21,18 +23,20 @@ interface AdoptingServer {
   _listen2(address: null, port: -1, family: -1, backlog: number): void;
 }
 
-export class Listener {
+export class Listener implements Acceptor {
   readonly key: string;
   readonly #server: Server;
   #addresses: readonly ListenAddress[];
   /** Local addresses need not be asked for when the socket has only one. */
   #isSingle: boolean;
+  #isShared: boolean;
 
   constructor(plan: SocketPlan) {
     this.key = plan.key;
     this.#addresses = plan.addresses;
     this.#isSingle = isSingle(plan);
-    this.#server = new Server({ allowHalfOpen: true, noDelay: false }, (socket) => this.#accept(socket));
+    this.#isShared = isPlain(plan);
+    this.#server = new Server();
     this.#server.on('error', (error) => processLog.log?.write('alert', `accept() failed (${error.message})`));
   }
 
@@ -47,6 +51,7 @@ export class Listener {
       const server = this.#server as unknown as AdoptingServer;
       server._handle = handle;
       server._listen2(null, -1, -1, backlog);
+      acceptConnections(handle, this);
     });
   }
 
@@ -54,6 +59,7 @@ export class Listener {
   use(plan: SocketPlan): void {
     this.#addresses = plan.addresses;
     this.#isSingle = isSingle(plan);
+    this.#isShared = isPlain(plan);
   }
 
   /** Accepts no more. Connections that are there live on. */
@@ -61,25 +67,40 @@ export class Listener {
     this.#server.close();
   }
 
-  #accept(socket: Socket): void {
+  failed(status: number): void {
+    processLog.log?.write('alert', `accept() failed (${-status}: ${getSystemErrorName(status)})`);
+  }
+
+  /** Plain HTTP/1.x reads in place; TLS, HTTP/2 and the PROXY protocol look at the stream first. */
+  isShared(): boolean {
+    return this.#isShared;
+  }
+
+  /** Serves a connection; returns what reads its bytes when it reads shared. */
+  accept(socket: Socket): SharedReader | undefined {
     counters.accepted++;
     if (counters.active >= limits.workerConnections) {
       processLog.log?.write('alert', `${limits.workerConnections} worker_connections are not enough`);
       socket.destroy();
-      return;
+      return undefined;
     }
     counters.handled++;
     const client = this.#client(socket);
     if (!client) {
       // The client has gone already.
       socket.destroy();
-      return;
+      return undefined;
     }
     const { listen } = client;
     if (listen.soKeepalive !== undefined) socket.setKeepAlive(listen.soKeepalive);
     if (coreModule.location(listen.defaultServer.root).tcp_nodelay && listen.family !== 'unix') socket.setNoDelay(true);
+    if (this.#isShared) {
+      const connection = serveHttp1(socket, client);
+      return (bytes) => connection.readShared(bytes);
+    }
     if (listen.isProxyProtocol) readProxyHeader(socket, client, serve);
     else serve(socket, client);
+    return undefined;
   }
 
   #client(socket: Socket): ClientConnection | undefined {
@@ -100,6 +121,10 @@ export class Listener {
 
 function isSingle(plan: SocketPlan): boolean {
   return plan.addresses.length === 1 && !plan.addresses[0]!.isWildcard;
+}
+
+function isPlain(plan: SocketPlan): boolean {
+  return plan.addresses.every((a) => !a.isSsl && !a.isHttp2 && !a.isProxyProtocol);
 }
 
 /** Starts the protocol of a connection whose first bytes are the client's own. */
