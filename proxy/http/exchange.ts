@@ -165,6 +165,8 @@ export class Exchange {
   onSubrequestEnd: ((r: Exchange) => void) | undefined;
   /** A subrequest that is done, but whose filters are not. */
   isAwaitingOutput = false;
+  /** What the main request is at, for the log: `… while sending response to client`. */
+  logAction = '';
   /** The response is complete, but subrequests in the background are not. */
   isWaitingForBackground = false;
   /** Attempts at upstream servers, for the `$upstream_*` variables. */

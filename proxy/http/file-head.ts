@@ -13,5 +13,6 @@ export function setFileHead(r: Exchange, file: OpenFile): void {
     out.add('ETag', `"${file.mtime.toString(16)}-${file.sizeBytes.toString(16)}"`);
   }
   out.allowsRanges = true;
+  r.main.logAction = 'sending response to client';
   r.isSeekable = true;
 }

@@ -84,6 +84,7 @@ export function sendSpecialResponse(r: Exchange, code: number): void {
   if (r.isKeepalive && [400, 413, 414, 500, 501, TO_HTTPS, CERT_ERROR, NO_CERT].includes(code)) r.isKeepalive = false;
   if ([400, TO_HTTPS, CERT_ERROR, NO_CERT].includes(code)) r.isLingering = false;
   r.out.contentType = '';
+  r.isSeekable = false;
   const conf = coreModule.location(r.location);
   if (!r.isErrorPage && r.uriChangesLeft !== 0) {
     const page = conf.error_page?.find((p) => p.status === code);
@@ -170,6 +171,7 @@ export function internalRedirect(r: Exchange, uri: string, args: string): void {
   r.isInternal = true;
   r.isUnparsedValid = false;
   r.contexts = undefined;
+  r.main.logAction = '';
   r.location = r.server.root;
   r.contentHandler = undefined;
   r.phase = SERVER_REWRITE;

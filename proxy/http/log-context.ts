@@ -10,7 +10,8 @@ export const processLog: { log: ErrorLog | undefined } = { log: undefined };
 export function logRequest(r: Exchange, level: LogLevel, message: string): void {
   const log = (r.location && coreModule.location(r.location).error_log) ?? processLog.log;
   if (!log?.isOn(level)) return;
-  log.write(level, message + requestContext(r), r.client.number);
+  const { logAction } = r.main;
+  log.write(level, (logAction ? `${message} while ${logAction}` : message) + requestContext(r), r.client.number);
 }
 
 /** `, client: …, server: …, request: "…"` as nginx appends it. */

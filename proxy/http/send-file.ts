@@ -48,7 +48,7 @@ function readAt(r: Exchange, file: OpenFile, into: Buffer, at: number): number {
     while (got < into.length) {
       const n = readSync(file.fd, into, got, into.length - got, at + got);
       if (n === 0) {
-        r.log('alert', `"${file.path}" was truncated at ${at + got} while sending response to client`);
+        r.log('alert', `sendfile() reported that "${file.path}" was truncated at ${at + got}`);
         break;
       }
       got += n;

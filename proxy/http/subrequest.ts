@@ -77,7 +77,9 @@ export function startSubrequest(
 }
 
 function start(sub: Exchange): void {
-  if (!sub.isFinished) sub.run();
+  if (sub.isFinished) return;
+  sub.main.logAction = '';
+  sub.run();
 }
 
 /** The end of a subrequest: its parent goes on, when the filters are done with the output as well. */
