@@ -10,12 +10,13 @@ export function settleFraming(r: Exchange, isExiting: boolean): void {
   const { out } = r;
   if (r.method === 'HEAD') r.isHeaderOnly = true;
   if (out.lastModified >= 0 && out.status !== 200 && out.status !== 206 && out.status !== 304) {
-    out.clearLastModified();
+    // A listed one (an upstream's) stays.
+    out.lastModified = -1;
   }
   if (out.status === 204) {
     r.isHeaderOnly = true;
     out.contentType = '';
-    out.clearLastModified();
+    out.lastModified = -1;
     out.clearContentLength();
   } else if (out.status === 304) r.isHeaderOnly = true;
   if (isExiting) r.isKeepalive = false;
