@@ -62,8 +62,11 @@ export function zoneNamed(cf: Cf, name: string, use: string): Zone {
   return zone;
 }
 
-/** Reads `zone=NAME:SIZE` and declares the zone. */
-export function declareZone(cf: Cf, arg: string, use: string): Zone {
+/** Keys of the zones that this process read before: records made with one key mean nothing to another. */
+const keysInUse = new Map<string, string>();
+
+/** Reads `zone=NAME:SIZE` and declares the zone, whose records are found by `key`. */
+export function declareZone(cf: Cf, arg: string, use: 'limit_req' | 'limit_conn', key: Template): Zone {
   const colon = arg.indexOf(':');
   const size = colon < 0 ? undefined : parseSizeBytes(arg.slice(colon + 1));
   if (size === undefined) return cf.fail(`invalid zone size "${arg}"`);
@@ -71,5 +74,17 @@ export function declareZone(cf: Cf, arg: string, use: string): Zone {
   const zone = zoneNamed(cf, arg.slice('zone='.length, colon), use);
   if (zone.key) cf.fail(`${cf.name} "${zone.name}" is already bound to key "${zone.key.source}"`);
   zone.sizeBytes = size;
+  zone.key = key;
+  cf.compiler.atEnd.push(() => {
+    const id = `${use} ${zone.name} ${size}`;
+    const before = keysInUse.get(id) ?? key.source;
+    if (before !== key.source) {
+      const name = use === 'limit_req' ? 'limit_req' : 'limit_conn_zone';
+      throw new ConfigError(
+        `${name} "${zone.name}" uses the "${key.source}" key while previously it used the "${before}" key`,
+      );
+    }
+    keysInUse.set(id, key.source);
+  });
   return zone;
 }

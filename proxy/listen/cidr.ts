@@ -2,8 +2,21 @@
 // Mirrors ngx_ptocidr and ngx_cidr_match.
 import { isIPv4, isIPv6 } from 'node:net';
 
-/** The 4 or 16 bytes of an address; undefined when it is none. */
+/** Addresses that were asked for lately: a connection's is asked for with every request. */
+const recent = new Map<string, Uint8Array | undefined>();
+
+/** The 4 or 16 bytes of an address, not to be changed; undefined when it is none. */
 export function addressBytes(text: string): Uint8Array | undefined {
+  let bytes = recent.get(text);
+  if (bytes === undefined && !recent.has(text)) {
+    bytes = parseAddressBytes(text);
+    if (recent.size >= 512) recent.clear();
+    recent.set(text, bytes);
+  }
+  return bytes;
+}
+
+function parseAddressBytes(text: string): Uint8Array | undefined {
   if (isIPv4(text)) return Uint8Array.from(text.split('.'), Number);
   if (!isIPv6(text) || text.includes('%')) return undefined;
   let source = text;
@@ -47,7 +60,7 @@ export interface Cidr {
 /** Reads `10.0.0.0/8`, `::1`, …; undefined when malformed. */
 export function parseCidr(text: string): Cidr | undefined {
   const slash = text.indexOf('/');
-  const bytes = addressBytes(slash < 0 ? text : text.slice(0, slash));
+  const bytes = parseAddressBytes(slash < 0 ? text : text.slice(0, slash));
   if (!bytes) return undefined;
   const width = bytes.length * 8;
   let bits = width;

@@ -21,8 +21,7 @@ export const limitConnModule = defineModule('limit-conn', {
         const key = cf.template(cf.args[0]!);
         const arg = cf.args[1]!;
         if (!arg.startsWith('zone=')) cf.invalidParameter(arg);
-        const zone = declareZone(cf, arg, 'limit_conn');
-        zone.key = key;
+        declareZone(cf, arg, 'limit_conn', key);
         return undefined;
       },
     }),

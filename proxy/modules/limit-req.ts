@@ -27,12 +27,11 @@ export const limitReqModule = defineModule('limit-req', {
         let zone: Zone | undefined;
         let rate = 1000;
         for (const arg of cf.args.slice(1)) {
-          if (arg.startsWith('zone=')) zone = declareZone(cf, arg, 'limit_req');
+          if (arg.startsWith('zone=')) zone = declareZone(cf, arg, 'limit_req', key);
           else if (arg.startsWith('rate=')) rate = parseRate(arg) ?? cf.fail(`invalid rate "${arg}"`);
           else cf.invalidParameter(arg);
         }
         if (!zone) return cf.fail('"limit_req_zone" must have "zone" parameter');
-        zone.key = key;
         zone.rate = rate;
         return undefined;
       },

@@ -1,5 +1,6 @@
 // Zones are one for all worker processes, outlive a worker and a reload, and leave nothing behind.
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { get, type RunningProxy, raw, startProxy, statusOf } from './start-proxy.ts';
 
@@ -57,4 +58,17 @@ test('one request a minute is one for all workers, also after a worker died and 
   expect((await statuses(proxy, 3, 'b')).filter((status) => status === 200)).toHaveLength(1);
   await proxy.stop();
   expect(leftovers(pid)).toEqual([]);
+});
+
+test('a reload that gives a zone another key is refused, and the old configuration goes on', async () => {
+  const proxy = await startProxy(CONF, { files: { 'html/index.html': 'x' } });
+  await statuses(proxy, 1, 'a');
+  const file = join(proxy.dir, 'nginx.conf');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('limit_req_zone $arg_key', 'limit_req_zone $arg_other'));
+  proxy.signal('SIGHUP');
+  expect(await proxy.waitFor('error.log', /emerg/)).toContain(
+    'limit_req "one" uses the "$arg_other" key while previously it used the "$arg_key" key',
+  );
+  expect(await statuses(proxy, 1, 'a')).toEqual([503]);
+  await proxy.stop();
 });
