@@ -161,7 +161,7 @@ export function count(contexts: number, standard: number, extras: Extras<number>
     defaultText: String(standard),
     set(cf, previous) {
       once(cf, previous);
-      return parseCount(cf.args[0]!) ?? cf.fail('invalid number');
+      return parseCount(cf.args[0]!) ?? cf.fail(`"${cf.name}" directive invalid number`);
     },
     ...extras,
   };
@@ -207,6 +207,7 @@ export function someOf<const T extends string>(
       const found = new Set<T>();
       for (const arg of cf.args) {
         const word = words.find((w) => w.toLowerCase() === arg.toLowerCase());
+        if (word !== undefined && found.has(word)) cf.compiler.warn(`duplicate value "${arg}"`, cf.directive);
         found.add(word ?? cf.fail(`invalid value "${arg}"`));
       }
       return found;

@@ -96,7 +96,15 @@ export const blocksModule = defineModule('blocks', {
         const types = new Map(previous ?? []);
         for (const entry of cf.directive.block!) {
           if (entry.fault) throw entry.fault;
-          for (const extension of entry.args) types.set(extension.toLowerCase(), entry.name);
+          for (const extension of entry.args) {
+            const key = extension.toLowerCase();
+            const known = types.get(key);
+            if (known !== undefined) {
+              const which = `content type: "${entry.name}", previous content type: "${known}"`;
+              cf.compiler.warn(`duplicate extension "${key}", ${which}`, entry);
+            }
+            types.set(key, entry.name);
+          }
         }
         return types;
       },

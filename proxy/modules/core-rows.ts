@@ -76,36 +76,21 @@ export const coreModule = defineModule('core', {
       syntax: 'path',
       defaultText: 'html',
       isRepeatable: true,
-      set(cf, previous) {
-        if (previous) {
-          if (previous.isAlias === (cf.name === 'alias')) cf.fail(`"${cf.name}" directive is duplicate`);
-          cf.fail(
-            `"${cf.name}" directive is duplicate, "${previous.isAlias ? 'alias' : 'root'}" directive was specified earlier`,
-          );
-        }
-        return rootPath(
-          cf.args[0]!,
-          false,
-          (t) => cf.template(t),
-          (p) => cf.compiler.fullPath(p),
-        );
+      set(cf, previous): RootPath {
+        checkRoot(cf, previous, 'alias');
+        return rootPath(cf, false);
       },
     }),
     alias: custom<RootPath | undefined>(LOCATION, '1', {
       default: undefined,
       syntax: 'path',
-      set(cf) {
-        if (cf.scope.location?.kind === 'named')
+      isRepeatable: true,
+      set(cf, previous): RootPath {
+        if (cf.scope.location?.kind === 'named') {
           cf.fail('the "alias" directive cannot be used inside the named location');
-        if (cf.scope.values.has(coreModule.rows.location.root)) {
-          cf.fail('"alias" directive is duplicate, "root" directive was specified earlier');
         }
-        return rootPath(
-          cf.args[0]!,
-          true,
-          (t) => cf.template(t),
-          (p) => cf.compiler.fullPath(p),
-        );
+        checkRoot(cf, previous, 'root');
+        return rootPath(cf, true);
       },
     }),
     default_type: text(HSL, 'text/plain'),
@@ -228,6 +213,7 @@ export const coreModule = defineModule('core', {
     open_file_cache_valid: time(HSL, '60s'),
     open_file_cache_min_uses: count(HSL, 1),
     open_file_cache_errors: flag(HSL, false),
+    open_file_cache_events: unused(HSL, 'flag', 'on | off', 'off', 'for kernels with kqueue'),
     types_hash_max_size: unused(HSL, '1', 'size', '1024', 'tables size themselves'),
     types_hash_bucket_size: unused(HSL, '1', 'size', '64', 'tables size themselves'),
     sendfile: unused(HSLI, 'flag', 'on | off', 'off', 'how bytes are copied is the runtime’s business'),
@@ -250,15 +236,22 @@ export const coreModule = defineModule('core', {
 export const HSL_LIMIT = HSL | LIMIT_EXCEPT;
 export const HSLI_LIMIT = HSL | LOCATION_IF | LIMIT_EXCEPT;
 
-function rootPath(
-  written: string,
-  isAlias: boolean,
-  compile: (text: string) => Template,
-  full: (path: string) => string,
-): RootPath {
-  let path = written;
+/** `root` and `alias` stand for the same thing: one of them, once. */
+function checkRoot(cf: Cf, previous: RootPath | undefined, other: 'root' | 'alias'): void {
+  if (previous) cf.fail(`"${cf.name}" directive is duplicate`);
+  const { root, alias } = coreModule.rows.location;
+  if (cf.scope.values.has(other === 'root' ? root : alias)) {
+    cf.fail(`"${cf.name}" directive is duplicate, "${other}" directive was specified earlier`);
+  }
+  const circular = /\$(?:document_root|\{document_root\}|realpath_root|\{realpath_root\})/.exec(cf.args[0]!);
+  if (circular)
+    cf.fail(`the ${circular[0].replace(/[{}]/g, '')} variable cannot be used in the "${cf.name}" directive`);
+}
+
+function rootPath(cf: Cf, isAlias: boolean): RootPath {
+  let path = cf.args[0]!;
   if (!isAlias && path.endsWith('/')) path = path.slice(0, -1);
-  return { path: compile(path.startsWith('$') ? path : full(path)), isAlias };
+  return { path: cf.template(path.startsWith('$') ? path : cf.compiler.fullPath(path)), isAlias };
 }
 
 function openFileCache(cf: Cf): OpenFileCache | null {

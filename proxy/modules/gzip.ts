@@ -21,9 +21,8 @@ export const gzipModule = defineModule('gzip', {
       syntax: 'level',
       defaultText: '1',
       set(cf) {
-        const level = /^\d+$/.test(cf.args[0]!) ? Number(cf.args[0]) : cf.fail('invalid number');
-        if (level < 1) cf.fail(`value must be equal to or greater than 1`);
-        if (level > 9) cf.fail(`value must be equal to or less than 9`);
+        const level = /^\d+$/.test(cf.args[0]!) ? Number(cf.args[0]) : cf.fail(`"${cf.name}" directive invalid number`);
+        if (level < 1 || level > 9) cf.fail('value must be between 1 and 9');
         return level;
       },
     }),
