@@ -202,7 +202,10 @@ it('starts a second master on USR2, which takes over when the first goes', async
   server.kill('SIGTERM');
   await server.until(() => /Master has been promoted\./.test(server.log), 'the second master to be promoted');
   expect(await get(port, '/')).toMatchObject({ status: 200 });
-  expect(readFileSync(pidfile, 'utf8')).toBe(`${second}\n`);
+  await server.until(
+    () => existsSync(pidfile) && readFileSync(pidfile, 'utf8') === `${second}\n`,
+    'the pid file to be renamed',
+  );
   process.kill(second, 'SIGTERM');
   await server.exited;
   expect(isAlive(second)).toBe(false);
@@ -230,17 +233,18 @@ it('lets each worker bind for itself with --reuse-port, and the kernel spread co
 });
 
 it('restarts workers when a file changes with --reload', async () => {
-  const file = path.join(directory, 'live.ts');
+  const own = mkdtempSync(path.join(directory, 'reload-'));
+  const file = path.join(own, 'live.ts');
   const app = (word: string): string => `export const app = (_: unknown, start: (s: string, h: []) => void) => {
     start('200 OK', []);
     return [Buffer.from('${word}')];
   };`;
   writeFileSync(file, app('one'));
-  const { server, port } = await gunicorn(['--chdir', directory, '--reload', 'live:app']);
+  const { server, port } = await gunicorn(['--chdir', own, '--reload', 'live:app']);
   expect((await get(port, '/'))?.body).toContain('one');
   writeFileSync(file, app('two'));
   await server.said(/Worker reloading: .*live\.ts modified[\s\S]*Booting worker/);
-  expect((await get(port, '/'))?.body).toContain('two');
+  expect((await get(port, '/'))?.body, server.log).toContain('two');
   await server.stop();
 });
 
