@@ -46,7 +46,7 @@ export function compileRegex(pattern: string, isCaseless: boolean): CompiledRege
   try {
     regex = new RegExp(translated, flags);
   } catch (error) {
-    throw new Error((error as Error).message.replace(/^Invalid regular expression: /, ''));
+    throw new Error(pcreText((error as Error).message, source));
   }
   // One always-matching alternative tells how many groups there are.
   const captureCount = new RegExp(`${translated}|`, flags).exec('')!.length - 1;
@@ -138,4 +138,24 @@ function translate(source: string, names: string[], isDotAll: boolean): string {
     } else out += c;
   }
   return out + ')'.repeat((options[0] ?? []).length);
+}
+
+/** What JavaScript says, and what PCRE says of the same mistake. */
+const PCRE_TEXTS: readonly (readonly [RegExp, string])[] = [
+  [/Unterminated character class/, 'missing terminating ] for character class'],
+  [/Unterminated group/, 'missing closing parenthesis'],
+  [/Unmatched '\)'/, 'unmatched closing parenthesis'],
+  [/Nothing to repeat/, 'quantifier does not follow a repeatable item'],
+  [/Invalid group/, 'unrecognized character after (? or (?-'],
+  [/numbers out of order/, 'numbers out of order in {} quantifier'],
+  [/Range out of order/, 'range out of order in character class'],
+  [/Duplicate capture group name/, 'two named subpatterns have the same name (PCRE2_DUPNAMES not set)'],
+];
+
+function pcreText(message: string, source: string): string {
+  for (const [pattern, text] of PCRE_TEXTS) if (pattern.test(message)) return `pcre2_compile() failed: ${text}`;
+  return message
+    .replace(/^Invalid regular expression: /, '')
+    .replace(`/${source}/`, '')
+    .replace(/^\w*: /, '');
 }
