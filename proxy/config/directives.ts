@@ -20,6 +20,7 @@ import { gunzipModule } from '../modules/gunzip.ts';
 import { GZIP_VARIABLES, gzipModule } from '../modules/gzip.ts';
 import { gzipStaticModule } from '../modules/gzip-static.ts';
 import { headersModule } from '../modules/headers.ts';
+import { HTTP2_VARIABLES, http2Module } from '../modules/http2.ts';
 import { indexModule } from '../modules/index.ts';
 import { LIMIT_CONN_VARIABLES, limitConnModule } from '../modules/limit-conn.ts';
 import { LIMIT_REQ_VARIABLES, limitReqModule } from '../modules/limit-req.ts';
@@ -28,6 +29,7 @@ import { mirrorModule } from '../modules/mirror.ts';
 import { outOfScopeModule } from '../modules/out-of-scope.ts';
 import { processModule } from '../modules/process.ts';
 import { proxyModule } from '../modules/proxy.ts';
+import { proxyCacheModule } from '../modules/proxy-cache.ts';
 import { PROXY_VARIABLES } from '../modules/proxy-handler.ts';
 import { prepareProxy } from '../modules/proxy-location.ts';
 import { proxySslModule } from '../modules/proxy-ssl.ts';
@@ -54,6 +56,7 @@ export const MODULES: readonly AnyModule[] = [
   coreModule,
   blocksModule,
   sslModule,
+  http2Module,
   accessLogModule,
   rewriteModule,
   accessModule,
@@ -85,15 +88,23 @@ export const MODULES: readonly AnyModule[] = [
   resolverModule,
   upstreamModule,
   proxyModule,
+  proxyCacheModule,
   proxySslModule,
   outOfScopeModule,
 ];
 
 /** Runs on every location, outer ones first, once its values are final. */
-export const PREPARE: readonly Prepare[] = [prepareRoot, prepareAccessLogs, prepareCharset, prepareReferers, prepareProxy];
+export const PREPARE: readonly Prepare[] = [
+  prepareRoot,
+  prepareAccessLogs,
+  prepareCharset,
+  prepareReferers,
+  prepareProxy,
+];
 
 export const BUILT_IN_VARIABLES: readonly (readonly [string, Variable])[] = [
   ...SSL_VARIABLES,
+  ...HTTP2_VARIABLES,
   ...CORE_VARIABLES,
   ...GZIP_VARIABLES,
   ...STUB_STATUS_VARIABLES,

@@ -9,6 +9,8 @@ export class OpenFile {
   readonly path: string;
   fd = -1;
   sizeBytes = 0;
+  /** Bytes in front of what is to be sent, not counted in `sizeBytes` (the head of a cache file). */
+  skipBytes = 0;
   /** Unix seconds. */
   mtime = 0;
   isDir = false;

@@ -46,7 +46,7 @@ function readAt(r: Exchange, file: OpenFile, into: Buffer, at: number): number {
   let got = 0;
   try {
     while (got < into.length) {
-      const n = readSync(file.fd, into, got, into.length - got, at + got);
+      const n = readSync(file.fd, into, got, into.length - got, file.skipBytes + at + got);
       if (n === 0) {
         r.log('alert', `sendfile() reported that "${file.path}" was truncated at ${at + got}`);
         break;

@@ -2,6 +2,7 @@
 // the client's body (or lets it stream), and hands over to the upstream room. Mirrors ngx_http_proxy_handler and
 // ngx_http_proxy_create_request.
 
+import { httpDate } from '../clock.ts';
 import type { Template } from '../config/template.ts';
 import type { Variable } from '../config/variables.ts';
 import { DONE } from '../http/codes.ts';
@@ -20,6 +21,8 @@ export interface ProxyLocation {
   readonly pass: ProxyPass;
   readonly settings: UpstreamSettings;
   readonly headers: RequestHeaders;
+  /** For requests whose response may be kept. */
+  readonly cacheHeaders: RequestHeaders | undefined;
   readonly isHttp11: boolean;
   readonly method: Template | undefined;
   /** `proxy_set_body`. */
@@ -32,7 +35,7 @@ class ProxyMaker implements RequestMaker {
   readonly #location: ProxyLocation;
   readonly #target: UpstreamTarget;
   readonly uri: string;
-  readonly method: string;
+  method: string;
   readonly sendsBody: boolean;
   /** `$proxy_internal_chunked`. */
   isChunked = false;
@@ -48,15 +51,23 @@ class ProxyMaker implements RequestMaker {
     this.sendsBody = location.body === undefined && location.settings.passesRequestBody;
   }
 
+  get cacheKey(): string {
+    const { schema, host, hostHeader } = this.#target;
+    return `${schema}${host.startsWith('unix:') ? `${host}:` : hostHeader}${this.uri}`;
+  }
+
   head(u: UpstreamRequest): string {
     const r = this.#r;
     const location = this.#location;
+    const isCacheable = u.cache?.isCacheable === true;
+    if (u.cache?.convertsHead && r.method === 'HEAD') this.method = 'GET';
+    const headers = (isCacheable && location.cacheHeaders) || location.headers;
     const body = location.body?.evaluate(r);
     if (body !== undefined) this.bodyLength = body.length;
     else if (r.isChunked && u.isBodyUnbuffered) this.isChunked = true;
     else this.bodyLength = r.isChunked ? (r.body?.received ?? -1) : r.contentLength;
     const facts = { hostHeader: this.#target.hostHeader, bodyLength: this.bodyLength, isChunked: this.isChunked };
-    const lines = location.headers.lines(r, facts, location.passesClientHeaders);
+    const lines = headers.lines(r, facts, location.passesClientHeaders);
     return `${this.method} ${this.uri} HTTP/1.${location.isHttp11 ? '1' : '0'}\r\n${lines}\r\n${body ?? ''}`;
   }
 }
@@ -135,5 +146,15 @@ export const PROXY_VARIABLES: readonly (readonly [string, Variable])[] = [
       },
     },
   ],
+  [
+    'upstream_cache_last_modified',
+    {
+      get(r) {
+        const lastModified = r.upstream?.cacheCondition?.lastModified ?? -1;
+        return lastModified < 0 ? undefined : httpDate(lastModified);
+      },
+    },
+  ],
+  ['upstream_cache_etag', { get: (r) => r.upstream?.cacheCondition?.etag || undefined }],
   ['proxy_internal_chunked', { get: (r) => (makerOf(r)?.isChunked ? 'chunked' : undefined) }],
 ];

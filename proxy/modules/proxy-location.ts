@@ -7,8 +7,9 @@ import { constantTemplate, type Template } from '../config/template.ts';
 import type { Location } from '../http/location.ts';
 import type { TempPath, UpstreamSettings } from '../upstream/settings.ts';
 import { proxyModule } from './proxy.ts';
+import { cacheSettings } from './proxy-cache.ts';
 import { PROXY_LOCATION, type ProxyLocation, proxyHandler } from './proxy-handler.ts';
-import { RequestHeaders, STANDARD_HEADERS } from './proxy-headers.ts';
+import { CACHE_HEADERS, RequestHeaders, STANDARD_HEADERS } from './proxy-headers.ts';
 import type { ProxyPass } from './proxy-pass.ts';
 import { cookieRewrite, firstOf, prefixRewrite, type Rewrite, type Rewrites } from './proxy-rewrites.ts';
 import { upstreamTls } from './proxy-ssl.ts';
@@ -60,6 +61,7 @@ export function prepareProxy(location: Location, compiler: Compiler): void {
     ignored: new Set([...conf.proxy_ignore_headers].map((name) => name.toLowerCase())),
     rewriteRedirect: redirectRewrite(conf.proxy_redirect, pass),
     rewriteCookie: cookieRewrite(conf.proxy_cookie_domain, conf.proxy_cookie_path, conf.proxy_cookie_flags),
+    cache: cacheSettings(location),
     tls: pass.isTls ? upstreamTls(location, compiler) : undefined,
     resolver: resolver.resolver,
     resolverTimeoutMs: resolver.resolver_timeout,
@@ -69,6 +71,7 @@ export function prepareProxy(location: Location, compiler: Compiler): void {
     pass,
     settings,
     headers: new RequestHeaders(conf.proxy_set_header ?? [], STANDARD_HEADERS, compiler),
+    cacheHeaders: settings.cache && new RequestHeaders(conf.proxy_set_header ?? [], CACHE_HEADERS, compiler),
     isHttp11: conf.proxy_http_version === '1.1',
     method: conf.proxy_method,
     body: conf.proxy_set_body,

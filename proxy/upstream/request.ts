@@ -8,12 +8,14 @@ import type { Exchange } from '../http/exchange.ts';
 import type { Fields } from '../http/head.ts';
 import type { RequestBody } from '../http/request-body.ts';
 import { PeerChoice } from './balance.ts';
+import { RequestCache } from './cache/request-cache.ts';
 import { connectFailure, connectOptions } from './connect-options.ts';
 import { UpstreamConnection } from './connection.ts';
 import { countsAgainstPeer, type FailureKind, isNonIdempotent, mayTryNext, statusOfFailure } from './next-upstream.ts';
 import type { Peer } from './peer.ts';
 import { type SenderOwner, StoredSender, StreamedSender } from './request-sender.ts';
-import { UpstreamResponse } from './response.ts';
+import { redirectInside, UpstreamResponse } from './response.ts';
+import type { UpstreamHead } from './response-head.ts';
 import type { UpstreamSettings, UpstreamTarget } from './settings.ts';
 import { newUpstreamState, type UpstreamState, type UpstreamView } from './state.ts';
 import { findUpstream } from './target.ts';
@@ -25,6 +27,8 @@ export interface RequestMaker {
   head(u: UpstreamRequest): string;
   /** The path and query that the head asks for. */
   readonly uri: string;
+  /** What a response is kept under unless the configuration says otherwise. */
+  readonly cacheKey: string;
   /** The method that is sent; HEAD has no body in its answer. */
   readonly method: string;
   /** Whether the client's body goes with it. */
@@ -56,7 +60,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   action: Action = 'connecting to upstream';
   fields: Fields | undefined;
   readonly trailers = undefined;
-  cacheStatus: string | undefined;
+  cache: RequestCache | undefined;
   /** The connection may serve another request after this response. */
   mayKeepAlive = false;
   isHeaderSent = false;
@@ -80,6 +84,14 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
     this.settings = settings;
     this.target = target;
     this.maker = maker;
+  }
+
+  get cacheStatus(): string | undefined {
+    return this.cache?.status;
+  }
+
+  get cacheCondition(): { lastModified: number; etag: string } | undefined {
+    return this.cache?.condition;
   }
 
   /** The body goes to the server while the client still sends it. */
@@ -113,11 +125,36 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
 
   /** The request's body is there (or will be streamed): begin. */
   start(): void {
-    const { r } = this;
+    const { r, settings } = this;
     if (this.#isOver) return;
-    if (!this.settings.ignoresClientAbort) r.onAbort = () => this.#clientGone();
-    else r.survivesClient = true;
+    r.survivesClient = settings.ignoresClientAbort;
+    if (!settings.ignoresClientAbort) r.onAbort = () => this.#clientGone();
     r.onCleanup(() => this.#release(ERROR));
+    if (settings.cache) {
+      const cache = RequestCache.of(this, settings.cache);
+      if (typeof cache === 'number') {
+        this.finalize(cache);
+        return;
+      }
+      this.cache = cache;
+      if (cache) {
+        this.#openCache(cache);
+        return;
+      }
+    }
+    this.#begin();
+  }
+
+  #openCache(cache: RequestCache): void {
+    if (this.#isOver) return;
+    const verdict = cache.open();
+    if (verdict === 'wait') cache.entry.wait(() => this.#openCache(cache));
+    else if (verdict === 'upstream') this.#begin();
+    else if (typeof verdict === 'number') this.finalize(verdict);
+  }
+
+  #begin(): void {
+    const { r } = this;
     this.#head = this.maker.head(this);
     if (r.upstreamStates === undefined) r.upstreamStates = [];
     else r.upstreamStates.push(newUpstreamState(''));
@@ -305,6 +342,12 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   }
 
   #clientGone(): void {
+    if (this.cache?.isCacheable) {
+      // The response is wanted all the same: by the cache.
+      this.r.survivesClient = true;
+      this.#response?.clientGone();
+      return;
+    }
     this.log(
       'info',
       'epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too',
@@ -354,6 +397,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
     const status = statusOfFailure(kind);
     state.status = status;
     if (!this.#mayTryNext(kind)) {
+      if (this.cache?.answersStale(kind, false)) return;
       this.finalize(status);
       return;
     }
@@ -380,6 +424,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
     if (rc !== OK) {
       this.#isOver = true;
       this.#response?.close();
+      this.cache?.close(ERROR);
     }
     if (this.#isReleased) return;
     this.#isReleased = true;
@@ -404,6 +449,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   finalize(code: number): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.cache?.close(code);
     this.#release(code === OK ? OK : DONE);
     const { r } = this;
     r.onAbort = undefined;
@@ -416,6 +462,21 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
     this.#response?.close();
     if (code < 300) r.finalize(code);
     else this.#cut();
+  }
+
+  /** Somebody else (the sender of a kept response, a redirect) goes on with the request. */
+  leave(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.cache?.close(OK);
+    this.#release(DONE);
+    this.r.onAbort = undefined;
+    this.r.onDrain = undefined;
+  }
+
+  /** X-Accel-Redirect: true when the request goes on inside. */
+  redirectInside(head: UpstreamHead): boolean {
+    return redirectInside(this, head);
   }
 
   /** The response cannot be completed: what there is goes out, and the connection ends without the rest. */

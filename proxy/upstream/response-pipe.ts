@@ -29,6 +29,9 @@ export class ResponsePipe {
   #isBackedUp = false;
   /** Body bytes passed on or waiting. */
   passedBytes = 0;
+  /** Gets a copy of everything (the cache). */
+  copyTo: { write(bytes: Buffer, from: number, to: number): void } | undefined;
+  #isDiscarding = false;
   readonly #emit = (bytes: Buffer, from: number, to: number): void => this.#output(bytes, from, to);
 
   constructor(r: Exchange, settings: UpstreamSettings, body: ResponseBody, isBuffering: boolean, headBytes: number) {
@@ -113,6 +116,8 @@ export class ResponsePipe {
   #output(bytes: Buffer, from: number, to: number): void {
     if (to === from) return;
     this.passedBytes += to - from;
+    this.copyTo?.write(bytes, from, to);
+    if (this.#isDiscarding) return;
     if (this.#isBackedUp || this.isPending) {
       this.#keep(Buffer.from(bytes.subarray(from, to)));
       return;
@@ -165,6 +170,13 @@ export class ResponsePipe {
       this.#isBackedUp = !this.#r.write(piece);
     }
     return !this.isPending;
+  }
+
+  /** Nobody takes the output any longer. */
+  discard(): void {
+    this.#isDiscarding = true;
+    this.#isBackedUp = false;
+    this.close();
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 // What an upstream server answers: its head is read, judged (another server? an error page of ours? a redirect inside?)
 // and passed on, then its body is piped to the client, or the connection becomes a tunnel. Mirrors the second half of
 // ngx_http_upstream.c, from process_header to process_request.
+import { parseHttpDate } from '../clock.ts';
 import { DECLINED, ERROR, OK } from '../http/codes.ts';
 import { internalRedirect, namedLocation } from '../http/finalize.ts';
 import { parseUnsafeUri } from '../http/unsafe-uri.ts';
@@ -16,6 +17,8 @@ export class UpstreamResponse {
   readonly #u: UpstreamRequest;
   #text = '';
   #head: UpstreamHead | undefined;
+  /** The head as sent, for the cache. */
+  #headText = '';
   #body: ResponseBody | undefined;
   #pipe: ResponsePipe | undefined;
   #tunnel: Tunnel | undefined;
@@ -50,7 +53,7 @@ export class UpstreamResponse {
     const u = this.#u;
     u.action = 'reading response header from upstream';
     const before = this.#text;
-    const size = u.settings.bufferSizeBytes;
+    const size = u.settings.bufferSizeBytes - (u.cache ? u.cache.headRoomBytes : 0);
     const text = before + bytes.toString('latin1', 0, Math.min(length, size - before.length));
     const head = parseUpstreamHead(text);
     if (head === undefined) {
@@ -69,11 +72,13 @@ export class UpstreamResponse {
     }
     this.#text = '';
     this.#head = head;
+    this.#headText = u.cache ? text.slice(0, head.bytes) : '';
     u.fields = head.fields;
+    u.cache?.readHead(head);
     const state = u.state!;
     state.headerMs = u.elapsedMs();
     if (head.statusText === '') {
-      u.log('error', 'upstream sent no valid HTTP/1.0 header');
+      if (!u.cache) u.log('error', 'upstream sent no valid HTTP/1.0 header');
       u.r.version = 9;
       u.r.isKeepalive = false;
       state.status = 200;
@@ -95,26 +100,24 @@ export class UpstreamResponse {
     if (status === 101) u.mayKeepAlive = false;
     if (status >= 300) {
       const kind = failureOfStatus(status);
-      if (kind !== undefined && u.wouldTryNext(kind)) {
-        u.next(kind);
-        return;
+      if (kind !== undefined) {
+        if (u.wouldTryNext(kind)) {
+          u.next(kind);
+          return;
+        }
+        if (u.cache?.answersStale(kind, true)) return;
       }
+      if (u.cache?.revalidates(head)) return;
       if (settings.interceptsErrors && this.#intercept(status, head)) return;
     }
-    if (!settings.ignored.has('x-accel-redirect')) {
-      const redirect = head.fields.get('x-accel-redirect');
-      if (redirect !== undefined) {
-        this.#redirect(redirect, head);
-        return;
-      }
-    }
+    if (redirectInside(u, head)) return;
     const buffering = settings.ignored.has('x-accel-buffering') ? undefined : head.fields.get('x-accel-buffering');
     if (buffering !== undefined) {
       const word = buffering.toLowerCase();
       if (word === 'no') this.#isBuffering = false;
       else if (word === 'yes') this.#isBuffering = true;
     }
-    copyHead(r, head, { settings, isCacheable: false, isCached: false });
+    copyHead(r, head, { settings, isCacheable: u.cache?.isCacheable === true, isCached: false });
     if (!this.#isBuffering) r.limitRate = 0;
     const isSent = r.sendHeader();
     u.isHeaderSent = true;
@@ -126,13 +129,19 @@ export class UpstreamResponse {
       this.#upgrade(bytes, at, end);
       return;
     }
-    if (r.isHeaderOnly) {
+    const { cache } = u;
+    if (cache) {
+      if (this.#isBuffering) cache.begin(head, this.#headText, lastModifiedOf(head));
+      else cache.abandon();
+    }
+    if (r.isHeaderOnly && !cache?.isStoring) {
       u.finalize(OK);
       return;
     }
     const kind = isBodiless ? 'none' : head.isChunked ? 'chunked' : head.contentLength >= 0 ? 'length' : 'close';
     this.#body = new ResponseBody(kind, head.contentLength);
     this.#pipe = new ResponsePipe(r, settings, this.#body, this.#isBuffering, head.bytes);
+    if (cache?.isStoring) this.#pipe.copyTo = cache.entry;
     if (settings.limitRate > 0) this.#bodyStartMs = Date.now();
     u.action = 'reading upstream';
     r.onDrain = () => this.#clientDrained();
@@ -149,27 +158,9 @@ export class UpstreamResponse {
       const challenge = head.fields.get('www-authenticate');
       if (challenge !== undefined) r.out.add('WWW-Authenticate', challenge);
     }
+    u.cache?.intercepted(status);
     u.finalize(status);
     return true;
-  }
-
-  #redirect(target: string, head: UpstreamHead): void {
-    const u = this.#u;
-    const { r, settings } = u;
-    u.finalize(DECLINED);
-    copyAcceleratedHead(r, head, settings);
-    if (target.startsWith('@')) {
-      namedLocation(r, target);
-      return;
-    }
-    const parsed = parseUnsafeUri(target);
-    if (!parsed) {
-      r.log('error', `unsafe URI "${target}" was detected`);
-      r.finalize(404);
-      return;
-    }
-    if (r.method !== 'HEAD') r.method = 'GET';
-    internalRedirect(r, parsed.uri, parsed.args);
   }
 
   #upgrade(bytes: Buffer, at: number, end: number): void {
@@ -238,6 +229,7 @@ export class UpstreamResponse {
     const body = this.#body!;
     if (body.hasExcess) u.log('warn', body.excessText);
     u.mayKeepAlive = !this.#head!.isClose && !body.hasExcess;
+    u.cache?.complete();
     this.#finish(OK);
   }
 
@@ -284,8 +276,10 @@ export class UpstreamResponse {
       u.log('error', 'upstream sent invalid chunked response');
       u.finalize(ERROR);
     } else if (progress === 'done') this.#complete();
-    else if (this.#body!.kind === 'close') this.#finish(OK);
-    else {
+    else if (this.#body!.kind === 'close') {
+      u.cache?.complete();
+      this.#finish(OK);
+    } else {
       u.log('error', 'upstream prematurely closed connection');
       this.#finish(502);
     }
@@ -308,6 +302,14 @@ export class UpstreamResponse {
     else this.#finish(502);
   }
 
+  /** The client is gone; the response is still read, for the cache. */
+  clientGone(): void {
+    const { connection } = this.#u;
+    this.#pipe?.discard();
+    if (this.#outcome !== undefined) this.#u.finalize(this.#outcome);
+    else if (connection && !this.#limitTimer) connection.resume();
+  }
+
   serverDrained(): void {
     this.#tunnel?.serverDrained();
   }
@@ -318,4 +320,31 @@ export class UpstreamResponse {
     this.#tunnel?.close();
     this.#pipe?.close();
   }
+}
+
+/** X-Accel-Redirect: the request goes on under another URI; true when it does. */
+export function redirectInside(u: UpstreamRequest, head: UpstreamHead): boolean {
+  const { r, settings } = u;
+  const target = settings.ignored.has('x-accel-redirect') ? undefined : head.fields.get('x-accel-redirect');
+  if (target === undefined) return false;
+  u.leave();
+  copyAcceleratedHead(r, head, settings);
+  if (target.startsWith('@')) {
+    namedLocation(r, target);
+    return true;
+  }
+  const parsed = parseUnsafeUri(target);
+  if (!parsed) {
+    r.log('error', `unsafe URI "${target}" was detected`);
+    r.finalize(404);
+    return true;
+  }
+  if (r.method !== 'HEAD') r.method = 'GET';
+  internalRedirect(r, parsed.uri, parsed.args);
+  return true;
+}
+
+function lastModifiedOf(head: UpstreamHead): number {
+  const text = head.fields.get('last-modified');
+  return text === undefined ? -1 : (parseHttpDate(text) ?? -1);
 }

@@ -3,6 +3,7 @@
 import type { Template } from '../config/template.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Resolver } from '../resolver.ts';
+import type { CacheSettings } from './cache/settings.ts';
 import type { NextWord } from './next-upstream.ts';
 import type { UpstreamTls } from './tls.ts';
 import type { Upstream } from './upstream.ts';
@@ -52,6 +53,7 @@ export interface UpstreamSettings {
   /** New value of a Location (or the URL in a Refresh), undefined where it stays. */
   readonly rewriteRedirect: ((r: Exchange, value: string) => string | undefined) | undefined;
   readonly rewriteCookie: ((r: Exchange, value: string) => string | undefined) | undefined;
+  readonly cache: CacheSettings | undefined;
   readonly tls: UpstreamTls | undefined;
   readonly resolver: Resolver | undefined;
   readonly resolverTimeoutMs: number;

@@ -38,6 +38,8 @@ export interface UpstreamView {
   readonly trailers: Fields | undefined;
   /** `MISS`, `HIT`, …, or undefined where nothing is cached. */
   readonly cacheStatus: string | undefined;
+  /** What a revalidation asks with: Last-Modified in Unix seconds (-1: none) and ETag ('': none). */
+  readonly cacheCondition: { readonly lastModified: number; readonly etag: string } | undefined;
   /** `$proxy_host`, `$proxy_port`. */
   readonly hostHeader: string;
   readonly portText: string;
