@@ -203,8 +203,8 @@ export function someOf<const T extends string>(
     syntax: `${words.join(' | ')} ...`,
     defaultText: standard.join(' '),
     set(cf, previous) {
-      once(cf, previous);
-      const found = new Set<T>();
+      // Written several times, such a directive adds up (ngx_conf_set_bitmask_slot).
+      const found = new Set<T>(previous);
       for (const arg of cf.args) {
         const word = words.find((w) => w.toLowerCase() === arg.toLowerCase());
         if (word !== undefined && found.has(word)) cf.compiler.warn(`duplicate value "${arg}"`, cf.directive);
