@@ -151,8 +151,13 @@ export function size(contexts: number, standard: string, extras: Extras<number> 
   };
 }
 
-/** A whole number. */
-export function count(contexts: number, standard: number, extras: Extras<number> = {}): Row<number> {
+/** A whole number, within `bounds` where they are given. */
+export function count(
+  contexts: number,
+  standard: number,
+  extras: Extras<number> = {},
+  bounds?: readonly [number, number],
+): Row<number> {
   return {
     in: contexts,
     args: '1',
@@ -161,7 +166,11 @@ export function count(contexts: number, standard: number, extras: Extras<number>
     defaultText: String(standard),
     set(cf, previous) {
       once(cf, previous);
-      return parseCount(cf.args[0]!) ?? cf.fail(`"${cf.name}" directive invalid number`);
+      const value = parseCount(cf.args[0]!) ?? cf.fail(`"${cf.name}" directive invalid number`);
+      if (bounds && (value < bounds[0] || value > bounds[1])) {
+        cf.fail(`value must be between ${bounds[0]} and ${bounds[1]}`);
+      }
+      return value;
     },
     ...extras,
   };

@@ -42,7 +42,7 @@ export const limitConnModule = defineModule('limit-conn', {
       },
     }),
     limit_conn_log_level: oneOf(HSL, ['info', 'notice', 'warn', 'error'], 'error'),
-    limit_conn_status: count(HSL, 503),
+    limit_conn_status: count(HSL, 503, {}, [400, 599]),
     limit_conn_dry_run: flag(HSL, false),
   },
 });
@@ -91,7 +91,7 @@ export function limitConnHandler(r: Exchange): number {
     return isDry ? DECLINED : conf.limit_conn_status;
   }
   if (taken.length) {
-    r.onCleanup(() => {
+    r.main.onCleanup(() => {
       for (const [limit, key] of taken) giveBack(limit, key);
     });
   }

@@ -63,7 +63,7 @@ export const limitReqModule = defineModule('limit-req', {
       },
     }),
     limit_req_log_level: oneOf(HSL, ['info', 'notice', 'warn', 'error'], 'error'),
-    limit_req_status: count(HSL, 503),
+    limit_req_status: count(HSL, 503, {}, [400, 599]),
     limit_req_dry_run: flag(HSL, false),
   },
 });

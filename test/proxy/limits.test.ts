@@ -110,6 +110,7 @@ test('limit_conn counts requests at work and gives them back', async () => {
 test.each([
   ['limit_req_zone $host zone=a:1m rate=0r/s;', 'invalid rate "rate=0r/s"'],
   ['limit_req_zone $host zone=a:1k rate=1r/s;', 'zone "zone=a:1k" is too small'],
+  ['limit_req_status 200;', 'value must be between 400 and 599'],
   ['limit_req zone=none;', 'zero size shared memory zone "none"'],
   ['limit_req burst=1;', '"limit_req" must have "zone" parameter'],
   ['limit_conn_zone $host zone=a:1m; limit_conn a 0;', 'invalid number of connections "0"'],
