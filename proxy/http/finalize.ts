@@ -2,6 +2,7 @@
 // connection goes on. Mirrors ngx_http_finalize_request and ngx_http_special_response_handler.
 
 import { writeAccessLog } from '../modules/access-log.ts';
+import { flushTurnOfLogs } from '../modules/access-log-file.ts';
 import { coreModule } from '../modules/core-rows.ts';
 import {
   AGAIN,
@@ -69,6 +70,7 @@ export function closeExchange(r: Exchange): void {
   abandonSubrequests(r);
   r.cleanUp();
   writeAccessLog(r);
+  if (!r.isKeepalive) flushTurnOfLogs();
 }
 
 function terminate(r: Exchange, code: number): void {

@@ -116,16 +116,18 @@ export function hasBackground(r: Exchange): boolean {
   return false;
 }
 
-/** The main request is over: whatever its subrequests still do is of no use. */
+/** The main request is over: what its subrequests still do is of no use. */
 export function abandonSubrequests(r: Exchange): void {
   if (!r.subrequests) return;
   for (const sub of r.subrequests) {
+    // The answer is out, so the client's going away is no reason to give up the copies.
+    if (sub.isBackground && r.isWaitingForBackground) continue;
     sub.isFinished = true;
+    r.subrequests.delete(sub);
     abandonSubrequests(sub);
     sub.onAbort?.();
     sub.cleanUp();
   }
-  r.subrequests = undefined;
 }
 
 /** Bytes that a subrequest may have waiting for its turn before its producer is told to stop. */

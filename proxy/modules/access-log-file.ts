@@ -21,6 +21,12 @@ export function flushAccessLogs(): void {
   for (const file of waiting) file.flush();
 }
 
+/** Writes out what waits for no buffer, only for the end of this turn: before a connection is closed, whose client may
+ *  look into the log next. */
+export function flushTurnOfLogs(): void {
+  for (const file of waiting) if (!file.buffering) file.flush();
+}
+
 process.on('exit', flushAccessLogs);
 
 export class AccessLogFile extends LogFile {
