@@ -79,8 +79,9 @@ export class StreamedSender implements BodyReader {
   readonly #owner: SenderOwner;
   #connection: UpstreamConnection | undefined;
   #isChunked = false;
-  /** What came before there was a connection. */
-  #early: Buffer[] = [];
+  /** What came and was not sent: before there was a connection, or in this turn of the event loop. */
+  #waiting: Buffer[] = [];
+  #isFlushQueued = false;
   #isEnded = false;
   #isStopped = false;
 
@@ -96,7 +97,7 @@ export class StreamedSender implements BodyReader {
     this.#body.stream(this);
     if (this.#body.isComplete && !this.#isStopped) {
       const store = new BodyStore();
-      for (const chunk of this.#early) store.append(chunk);
+      for (const chunk of this.#waiting) store.append(chunk);
       return store;
     }
     if (!this.#isStopped) this.#r.downstream.pauseBody();
@@ -107,61 +108,68 @@ export class StreamedSender implements BodyReader {
   start(connection: UpstreamConnection, head: string, isChunked: boolean): void {
     this.#connection = connection;
     this.#isChunked = isChunked;
-    const early = this.#early;
-    this.#early = [];
-    if (early.length === 0) connection.write(head);
-    else this.#send(early.length === 1 ? early[0]! : Buffer.concat(early), head);
-    if (this.#isEnded) this.#end();
-    else this.goOn();
+    this.#flush(head);
   }
 
-  #send(chunk: Buffer, prefix: string): void {
+  /** Sends what waits as one piece (one chunk), and the end with it. */
+  #flush(head: string): void {
     const connection = this.#connection!;
-    const size = this.#isChunked ? `${chunk.length.toString(16)}\r\n` : '';
-    if (chunk.length <= ONE_WRITE_BYTES) {
-      connection.write(prefix + size + chunk.toString('latin1') + (this.#isChunked ? '\r\n' : ''));
-      return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    const piece = waiting.length === 1 ? waiting[0]! : Buffer.concat(waiting);
+    let before = head;
+    let after = this.#isChunked && this.#isEnded ? '0\r\n\r\n' : '';
+    if (piece.length > 0 && this.#isChunked) {
+      before += `${piece.length.toString(16)}\r\n`;
+      after = `\r\n${after}`;
     }
-    if (prefix + size !== '') connection.write(prefix + size);
-    connection.write(chunk);
-    if (this.#isChunked) connection.write('\r\n');
+    if (piece.length <= ONE_WRITE_BYTES) {
+      const text = before + piece.toString('latin1') + after;
+      if (text !== '') connection.write(text);
+    } else {
+      if (before !== '') connection.write(before);
+      connection.write(piece);
+      if (after !== '') connection.write(after);
+    }
+    this.goOn();
+  }
+
+  #queueFlush(): void {
+    if (this.#isFlushQueued || !this.#connection) return;
+    this.#isFlushQueued = true;
+    process.nextTick(flushLater, this);
+  }
+
+  /** Runs when everything that came in this turn is there. */
+  flushQueued(): void {
+    this.#isFlushQueued = false;
+    if (!this.#isStopped) this.#flush('');
   }
 
   onData(chunk: Buffer): void {
     if (this.#isStopped) return;
-    const connection = this.#connection;
-    if (!connection) {
-      this.#early.push(chunk);
-      return;
-    }
-    this.#send(chunk, '');
-    if (!connection.isBackedUp) return;
-    this.#r.downstream.pauseBody();
-    this.#owner.onBlocked(true);
+    this.#waiting.push(chunk);
+    this.#queueFlush();
   }
 
   onEnd(code: number): void {
     if (this.#isStopped) return;
     this.#isEnded = true;
-    if (code !== 0) {
-      this.#isStopped = true;
-      this.#owner.onBodyFailed(code);
-    } else if (this.#connection) this.#end();
-  }
-
-  #end(): void {
-    if (this.#isChunked) this.#connection!.write('0\r\n\r\n');
-    this.goOn();
+    if (code === 0) {
+      this.#queueFlush();
+      return;
+    }
+    this.#isStopped = true;
+    this.#owner.onBodyFailed(code);
   }
 
   /** The server takes more. */
   goOn(): void {
-    if (this.#isStopped) return;
+    if (this.#isStopped || this.#isFlushQueued) return;
     if (this.#connection!.isBackedUp) {
+      if (!this.#isEnded) this.#r.downstream.pauseBody();
       this.#owner.onBlocked(true);
-      return;
-    }
-    if (this.#isEnded) {
+    } else if (this.#isEnded) {
       this.#isStopped = true;
       this.#owner.onRequestSent();
     } else {
@@ -173,6 +181,10 @@ export class StreamedSender implements BodyReader {
   /** The server has answered, or is gone: the rest of the body is not wanted. */
   stop(): void {
     this.#isStopped = true;
-    this.#early = [];
+    this.#waiting = [];
   }
+}
+
+function flushLater(sender: StreamedSender): void {
+  sender.flushQueued();
 }

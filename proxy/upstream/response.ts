@@ -7,6 +7,7 @@ import { internalRedirect, namedLocation } from '../http/finalize.ts';
 import { parseUnsafeUri } from '../http/unsafe-uri.ts';
 import { coreModule } from '../modules/core-rows.ts';
 import { failureOfStatus } from './next-upstream.ts';
+import { Pacer } from './pacer.ts';
 import type { UpstreamRequest } from './request.ts';
 import { ResponseBody } from './response-body.ts';
 import { copyAcceleratedHead, copyHead, parseUpstreamHead, type UpstreamHead } from './response-head.ts';
@@ -25,8 +26,7 @@ export class UpstreamResponse {
   #isBuffering: boolean;
   /** What to end with once the client has taken everything; undefined while the server still sends. */
   #outcome: number | undefined;
-  #limitTimer: NodeJS.Timeout | undefined;
-  #bodyStartMs = 0;
+  #pacer: Pacer | undefined;
 
   constructor(u: UpstreamRequest) {
     this.#u = u;
@@ -45,7 +45,7 @@ export class UpstreamResponse {
   /** Takes bytes from the connection. */
   take(bytes: Buffer, length: number): void {
     if (this.#tunnel) this.#tunnel.fromServer(bytes, 0, length);
-    else if (this.#pipe) this.#readBody(bytes, 0, length);
+    else if (this.#pipe) this.#takeBody(bytes, 0, length);
     else this.#readHead(bytes, length);
   }
 
@@ -142,11 +142,27 @@ export class UpstreamResponse {
     this.#body = new ResponseBody(kind, head.contentLength);
     this.#pipe = new ResponsePipe(r, settings, this.#body, this.#isBuffering, head.bytes);
     if (cache?.isStoring) this.#pipe.copyTo = cache.entry;
-    if (settings.limitRate > 0) this.#bodyStartMs = Date.now();
+    if (settings.limitRate > 0 && this.#isBuffering) {
+      this.#pacer = new Pacer(settings.limitRate, (piece, from, to) => this.#readBody(piece, from, to));
+    }
     u.action = 'reading upstream';
     r.onDrain = () => this.#clientDrained();
     if (!this.#isBuffering && at === end) r.flush();
-    this.#readBody(bytes, at, end);
+    this.#takeBody(bytes, at, end);
+  }
+
+  #takeBody(bytes: Buffer, at: number, end: number): void {
+    const pacer = this.#pacer;
+    if (!pacer) {
+      this.#readBody(bytes, at, end);
+      return;
+    }
+    pacer.take(bytes, at, end);
+    const { connection } = this.#u;
+    if (!pacer.isHolding || !connection) return;
+    connection.pause();
+    connection.clearDeadline();
+    pacer.whenEmpty(() => this.#clientDrained());
   }
 
   /** proxy_intercept_errors: our error_page instead of the server's. */
@@ -196,31 +212,7 @@ export class UpstreamResponse {
     if (pipe.isFull) {
       connection.pause();
       connection.clearDeadline();
-    } else {
-      connection.setDeadline(u.settings.readTimeoutMs);
-      if (u.settings.limitRate > 0) this.#pace();
-    }
-  }
-
-  /** proxy_limit_rate: reads no faster than so many bytes a second. */
-  #pace(): void {
-    const u = this.#u;
-    const { limitRate } = u.settings;
-    const allowed = limitRate * (Math.floor((Date.now() - this.#bodyStartMs) / 1000) + 1);
-    const excess = u.state!.responseLength - allowed;
-    if (excess <= 0 || this.#limitTimer) return;
-    u.connection!.pause();
-    u.connection!.clearDeadline();
-    this.#limitTimer = setTimeout(
-      () => {
-        this.#limitTimer = undefined;
-        const { connection } = u;
-        if (!connection || this.#pipe!.isFull) return;
-        connection.setDeadline(u.settings.readTimeoutMs);
-        connection.resume();
-      },
-      Math.ceil((excess * 1000) / limitRate) + 1,
-    );
+    } else if (!this.#pacer?.isHolding) connection.setDeadline(u.settings.readTimeoutMs);
   }
 
   /** The whole body came. */
@@ -257,7 +249,7 @@ export class UpstreamResponse {
     const { connection } = u;
     if (!connection) return;
     if (!this.#isBuffering) u.r.flush();
-    if (!this.#pipe!.isFull && !this.#limitTimer) {
+    if (!this.#pipe!.isFull && !this.#pacer?.isHolding) {
       connection.setDeadline(u.settings.readTimeoutMs);
       connection.resume();
     }
@@ -271,6 +263,10 @@ export class UpstreamResponse {
       return;
     }
     if (!this.#pipe || this.#outcome !== undefined) return;
+    if (this.#pacer?.isHolding) {
+      this.#pacer.whenEmpty(() => this.ended());
+      return;
+    }
     const progress = this.#pipe.finish();
     if (progress === 'broken') {
       u.log('error', 'upstream sent invalid chunked response');
@@ -281,23 +277,27 @@ export class UpstreamResponse {
       this.#finish(OK);
     } else {
       u.log('error', 'upstream prematurely closed connection');
+      u.cache?.abandon();
       this.#finish(502);
     }
   }
 
   /** The connection broke; the log has said so. */
   failed(): void {
+    const u = this.#u;
     if (this.#tunnel) {
       this.#tunnel.serverEnded();
       return;
     }
     this.#pipe?.finish();
+    u.cache?.abandon();
     this.#finish(502);
   }
 
   timedOut(): void {
     const u = this.#u;
     u.log('error', 'upstream timed out (110: Connection timed out)');
+    u.cache?.abandon();
     if (this.#tunnel || !this.#isBuffering) u.finalize(504);
     else this.#finish(502);
   }
@@ -307,7 +307,7 @@ export class UpstreamResponse {
     const { connection } = this.#u;
     this.#pipe?.discard();
     if (this.#outcome !== undefined) this.#u.finalize(this.#outcome);
-    else if (connection && !this.#limitTimer) connection.resume();
+    else if (connection && !this.#pacer?.isHolding) connection.resume();
   }
 
   serverDrained(): void {
@@ -315,8 +315,7 @@ export class UpstreamResponse {
   }
 
   close(): void {
-    if (this.#limitTimer) clearTimeout(this.#limitTimer);
-    this.#limitTimer = undefined;
+    this.#pacer?.close();
     this.#tunnel?.close();
     this.#pipe?.close();
   }

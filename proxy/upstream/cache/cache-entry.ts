@@ -208,7 +208,7 @@ export class CacheEntry {
   /** Starts a file with the upstream's head; false when it cannot be written. */
   begin(head: string, temp: TempPath): boolean {
     const { header } = this;
-    if (header.vary !== '') header.variant = variantOf(this.key.digest, header.vary, this.#r.headers);
+    header.variant = header.vary === '' ? '' : variantOf(this.key.digest, header.vary, this.#r.headers);
     if (this.#isSecondary && header.variant !== this.#digest) this.#useMainKey();
     header.bodyStart = this.key.headerStart + head.length;
     try {

@@ -10,6 +10,7 @@ export function readFreshness(fields: Fields, ignored: ReadonlySet<string>, head
   const { lower, values } = fields;
   let isCacheable = true;
   let hasAccelExpires = false;
+  header.vary = '';
   for (let i = 0; i < lower.length; i++) {
     const name = lower[i]!;
     const value = values[i]!;

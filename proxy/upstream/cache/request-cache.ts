@@ -125,6 +125,7 @@ export class RequestCache {
     sub.location = r.location;
     sub.isLocationValid = r.isLocationValid;
     sub.isUnparsedValid = r.isUnparsedValid;
+    sub.captures = r.captures;
     sub.contentHandler = r.contentHandler;
     sub.phase = r.phase;
     this.entry.handOver();
@@ -212,10 +213,16 @@ export class RequestCache {
     const { entry } = this;
     const fresh = entry.header;
     this.status = 'REVALIDATED';
-    // The kept head says how long that is, unless the 304 did.
+    // The kept head says how long that is, unless the 304 did; and of what variant it is.
     const kept = parseUpstreamHead(entry.headText);
-    if (fresh.validS === 0 && kept && 'fields' in kept) {
-      readFreshness(kept.fields, this.#u.settings.ignored, fresh);
+    if (kept && 'fields' in kept) {
+      const before = { ...fresh, validS: 0, updatingS: 0, errorS: 0 };
+      readFreshness(kept.fields, this.#u.settings.ignored, before);
+      fresh.vary = before.vary;
+      if (fresh.validS === 0) {
+        const { validS, updatingS, errorS } = before;
+        Object.assign(fresh, { validS, updatingS, errorS });
+      }
       if (fresh.validS === 0) {
         const seconds = validSecondsOf(this.#settings, kept.status);
         if (seconds) fresh.validS = nowS() + seconds;
@@ -266,7 +273,6 @@ export class RequestCache {
         header.date = nowS();
         header.lastModified = isWhole ? lastModified : -1;
         header.etag = isWhole ? (head.fields.get('etag') ?? '') : '';
-        if (!head.fields.has('vary')) header.vary = '';
         this.isCacheable = entry.begin(text, settings.tempPath);
       }
     }
