@@ -12,6 +12,8 @@ import { applyProxyHeaders } from './proxy-headers.ts';
 import { InvalidRequest, type RequestHandler, type RequestHead, RequestParser } from './request-parser.ts';
 import type { AsgiServer } from './server.ts';
 
+const NEW_CONNECTION_MS = 80;
+
 /** Both ends as the scope has them. */
 interface Ends {
   readonly client: readonly [string, number] | null;
@@ -32,6 +34,7 @@ export class Connection implements CycleConnection, RequestHandler {
   #isClosing = false;
   #isCorked = false;
   #isTakenOver = false;
+  #isLast = false;
 
   constructor(socket: Socket, server: AsgiServer, unixPath: string | null) {
     this.#socket = socket;
@@ -100,9 +103,8 @@ export class Connection implements CycleConnection, RequestHandler {
     if (head.isUpgrade) this.#server.log.warning('Unsupported upgrade request.');
     const header = (name: string): string | undefined => head.headers.find(([each]) => each === name)?.[1];
     const cycle = new Cycle(scope as HttpScope, this, this.#server.forCycles, {
-      keepAlive: head.version !== '1.0',
+      keepAlive: head.version !== '1.0' && head.keepsAlive && !this.#isLast,
       expectsContinue: header('expect')?.toLowerCase() === '100-continue',
-      asksToClose: head.headers.some(([name, value]) => name === 'connection' && value === 'close'),
       requestStart: header('x-request-start') ?? null,
     });
     const app = this.#server.isOverLimit() ? serviceUnavailable : this.#server.app;
@@ -119,6 +121,10 @@ export class Connection implements CycleConnection, RequestHandler {
 
   onBody(bytes: Buffer): void {
     if (this.#cycle && !this.#cycle.isComplete) this.#cycle.addBody(bytes);
+  }
+
+  onTrailers(fields: readonly (readonly [string, string])[]): void {
+    this.#cycle?.addTrailers(fields);
   }
 
   onComplete(): void {
@@ -185,9 +191,11 @@ export class Connection implements CycleConnection, RequestHandler {
     this.#keepAliveTimer = null;
   }
 
-  /** Graceful: an idle connection closes now, a busy one after its response. */
+  /** Graceful: an idle connection closes now, a busy one after its response. One that is new gets a moment: its request is on the way. */
   shutdown(): void {
-    if (this.#cycle === null || this.#cycle.isComplete) this.close();
+    this.#isLast = true;
+    if (this.#cycle === null) setTimeout(() => this.#cycle ?? this.close(), NEW_CONNECTION_MS);
+    else if (this.#cycle.isComplete) this.close();
     else this.#cycle.keepAlive = false;
   }
 

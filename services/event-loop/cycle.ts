@@ -47,7 +47,6 @@ export class Cycle {
   readonly changed = new Flag();
   readonly #connection: CycleConnection;
   readonly #server: CycleServer;
-  readonly #asksToClose: boolean;
   readonly #timing: ServerTiming | null;
   #isStarted = false;
   #waitsForContinue: boolean;
@@ -60,14 +59,13 @@ export class Cycle {
     scope: HttpScope,
     connection: CycleConnection,
     server: CycleServer,
-    request: { keepAlive: boolean; expectsContinue: boolean; asksToClose: boolean; requestStart: string | null },
+    request: { keepAlive: boolean; expectsContinue: boolean; requestStart: string | null },
   ) {
     this.scope = scope;
     this.#connection = connection;
     this.#server = server;
     this.keepAlive = request.keepAlive;
     this.#waitsForContinue = request.expectsContinue;
-    this.#asksToClose = request.asksToClose;
     this.#timing = request.requestStart === null ? null : new ServerTiming(request.requestStart);
   }
 
@@ -77,6 +75,11 @@ export class Cycle {
     this.#bodyBytes += bytes.length;
     if (this.#bodyBytes > HIGH_WATER_BYTES) this.#connection.pauseReading();
     this.changed.set();
+  }
+
+  /** Fields after the body join those of the head, where Uvicorn's parser puts them. */
+  addTrailers(fields: readonly (readonly [string, string])[]): void {
+    (this.scope.headers as AsgiHeader[]).push(...fields.map(([name, value]) => field(name, value)));
   }
 
   /** Runs the application to its end, and answers for it when it fails. Never rejects. */
@@ -152,20 +155,23 @@ export class Cycle {
       } else if (name === 'transfer-encoding' && value.toLowerCase() === 'chunked') {
         this.#expectedBytes = 0;
         this.#isChunked = true;
-      } else if (name === 'connection' && value.toLowerCase() === 'close') {
+      } else if (
+        name === 'connection' &&
+        value
+          .toLowerCase()
+          .split(',')
+          .some((token) => token.trim() === 'close')
+      ) {
         hasClose = true;
+        this.keepAlive = false;
       }
       head += `${name}: ${value}\r\n`;
     }
-    if (this.#asksToClose && !hasClose) {
-      hasClose = true;
-      head += 'connection: close\r\n';
-    }
-    if (hasClose) this.keepAlive = false;
     if (this.#isChunked === null && this.scope.method !== 'HEAD' && status !== 204 && status !== 304) {
       this.#isChunked = true;
       head += 'transfer-encoding: chunked\r\n';
     }
+    if (!this.keepAlive && !hasClose) head += 'connection: close\r\n';
     if (this.#timing) head += `server-timing: ${this.#timing.value()}\r\n`;
     this.#connection.cork();
     this.#connection.write(Buffer.from(`${head}\r\n`, 'latin1'));

@@ -13,8 +13,10 @@ export class InvalidRequest extends Error {
 export interface RequestHead {
   readonly method: string;
   readonly target: string;
-  /** `1.1` or `1.0`. */
+  /** `1.1` or `1.0`; `0.9` and `2.0` are taken as well, as llhttp takes them. */
   readonly version: string;
+  /** Whether version and Connection let the connection be used again. */
+  readonly keepsAlive: boolean;
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** The client asks for another protocol; what follows the head is not HTTP when that is granted. */
   readonly isUpgrade: boolean;
@@ -24,6 +26,8 @@ export interface RequestHead {
 export interface RequestHandler {
   onHead(head: RequestHead, rest: () => Buffer): boolean;
   onBody(bytes: Buffer): void;
+  /** Fields that came after a chunked body. */
+  onTrailers(fields: readonly (readonly [name: string, value: string])[]): void;
   onComplete(): void;
 }
 
@@ -36,7 +40,12 @@ const METHODS = new Set(
 );
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-zA-Z]+$/;
 const BAD_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/;
-const TARGET = /^(?:\/|\*|[a-zA-Z][a-zA-Z0-9+.-]*:\/\/)[\x21-\x7e]*$/;
+// origin-form, asterisk-form, or absolute-form with a host and a path; what else a target may be, no application can route.
+const TARGET =
+  /^(?:\/|\*|[a-zA-Z]+:\/\/(?:[\w.~%!$&'()*+,;=:-]*@)?(?:[\w.~%-]+|\[[\da-fA-F:.]+\])(?::\d+)?\/)[\x21-\x7e]*$/;
+const MAX_TARGET_BYTES = 65535;
+const CHUNK_SIZE_LINE =
+  /^([0-9a-fA-F]{1,15})(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\.)*"))?)*$/;
 
 const HEAD = 0;
 const LENGTH_BODY = 1;
@@ -106,8 +115,8 @@ export class RequestParser {
     const text = bytes.toString('latin1', 0, end);
     const head = parseHead(text);
     const rest = bytes.subarray(end + 4);
-    const framing = bodyFraming(head.headers, head.version);
-    this.#closes = framing.closes;
+    const framing = bodyFraming(head.headers);
+    this.#closes = !head.keepsAlive;
     this.#state = framing.isChunked ? CHUNK_SIZE : framing.length > 0 ? LENGTH_BODY : HEAD;
     this.#left = framing.length;
     if (this.#handler.onHead(head, () => rest)) {
@@ -141,7 +150,7 @@ export class RequestParser {
       if (bytes.length > 4096) throw new InvalidRequest('chunk size too long');
       return null;
     }
-    const size = /^([0-9a-fA-F]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?$/.exec(bytes.toString('latin1', 0, end))?.[1];
+    const size = CHUNK_SIZE_LINE.exec(bytes.toString('latin1', 0, end))?.[1];
     if (size === undefined) throw new InvalidRequest('invalid chunk size');
     this.#left = Number.parseInt(size, 16);
     this.#state = this.#left === 0 ? TRAILERS : CHUNK_DATA;
@@ -156,35 +165,57 @@ export class RequestParser {
     }
     const end = bytes.indexOf('\r\n\r\n');
     if (end < 0) return null;
-    for (const line of bytes.toString('latin1', 0, end).split('\r\n')) parseField(line);
+    const fields = bytes.toString('latin1', 0, end).split('\r\n').map(parseField);
+    if (fields.some(([name]) => name === 'content-length' || name === 'transfer-encoding')) {
+      throw new InvalidRequest('framing in a trailer');
+    }
+    this.#handler.onTrailers(fields);
     this.#complete();
     return bytes.subarray(end + 4);
   }
 }
 
-// A bare LF can never become part of a good head, so there is no need to wait for more.
+// What can never become part of a good head is refused without waiting for the rest of it.
 function checkPartial(bytes: Buffer): void {
   const newline = bytes.indexOf(10);
-  if (newline === 0 || (newline > 0 && bytes[newline - 1] !== 13)) throw new InvalidRequest('bare LF');
-  const first = bytes[0] ?? 0;
-  if (first < 0x41 || first > 0x5a) throw new InvalidRequest('invalid method');
+  if (newline >= 0 && bytes[newline - 1] !== 13) throw new InvalidRequest('bare LF');
+  if (newline > 0) {
+    parseRequestLine(bytes.toString('latin1', 0, newline - 1));
+    return;
+  }
+  const start = bytes.toString('latin1', 0, Math.min(bytes.length, 20));
+  const space = start.indexOf(' ');
+  if (space >= 0 ? !METHODS.has(start.slice(0, space)) : !/^[A-Z-]{1,11}$/.test(start))
+    throw new InvalidRequest('invalid method');
+}
+
+interface RequestLine {
+  readonly method: string;
+  readonly target: string;
+  readonly version: string;
+}
+
+function parseRequestLine(line: string): RequestLine {
+  const [, method = '', target = '', protocol] = /^(\S+) +(\S+)(?: (.*))?$/.exec(line) ?? [];
+  // A line that ends after its target is HTTP/0.9.
+  const version = protocol === undefined ? '0.9' : /^HTTP\/(0\.9|1\.[01]|2\.0)$/.exec(protocol)?.[1];
+  if (!METHODS.has(method) || version === undefined) throw new InvalidRequest('invalid request line');
+  if (target.length > MAX_TARGET_BYTES || !TARGET.test(target)) throw new InvalidRequest('invalid request target');
+  return { method, target, version };
 }
 
 function parseHead(text: string): RequestHead {
   const lines = text.split('\r\n');
-  const [method = '', target = '', protocol = '', ...more] = (lines[0] ?? '').split(' ');
-  const version = /^HTTP\/(1\.[01])$/.exec(protocol)?.[1];
-  if (!METHODS.has(method) || version === undefined || more.length > 0)
-    throw new InvalidRequest('invalid request line');
-  const isTarget = method === 'CONNECT' ? /^[\x21-\x7e]+$/.test(target) : TARGET.test(target);
-  if (!isTarget) throw new InvalidRequest('invalid request target');
+  const line = parseRequestLine(lines[0] ?? '');
   const headers: [string, string][] = [];
   for (let at = 1; at < lines.length; at++) headers.push(parseField(lines[at] ?? ''));
-  const isUpgrade =
-    method === 'CONNECT' ||
-    (headers.some(([name]) => name === 'upgrade') &&
-      headers.some(([name, value]) => name === 'connection' && /(?:^|,)\s*upgrade\s*(?:,|$)/i.test(value)));
-  return { method, target, version, headers, isUpgrade };
+  const connection = headers
+    .filter(([name]) => name === 'connection')
+    .flatMap(([, value]) => value.toLowerCase().split(','));
+  const tokens = connection.map((token) => token.trim());
+  const keepsAlive = line.version === '1.1' ? !tokens.includes('close') : tokens.includes('keep-alive');
+  const isUpgrade = tokens.includes('upgrade') && headers.some(([name]) => name === 'upgrade');
+  return { ...line, headers, keepsAlive, isUpgrade };
 }
 
 function parseField(line: string): [string, string] {
@@ -192,32 +223,25 @@ function parseField(line: string): [string, string] {
   const name = line.slice(0, colon);
   if (colon <= 0 || !NAME.test(name)) throw new InvalidRequest('invalid header name');
   let start = colon + 1;
-  let end = line.length;
   while (line[start] === ' ' || line[start] === '\t') start++;
-  while (end > start && (line[end - 1] === ' ' || line[end - 1] === '\t')) end--;
-  const value = line.slice(start, end);
+  // Space at the end stays, as llhttp leaves it.
+  const value = line.slice(start);
   if (BAD_VALUE.test(value)) throw new InvalidRequest('invalid header value');
   return [name.toLowerCase(), value];
 }
 
-function bodyFraming(
-  headers: RequestHead['headers'],
-  version: string,
-): { readonly isChunked: boolean; readonly length: number; readonly closes: boolean } {
+function bodyFraming(headers: RequestHead['headers']): { readonly isChunked: boolean; readonly length: number } {
   let length: string | null = null;
-  let coding: string | null = null;
-  let connection = '';
+  const codings: string[] = [];
   for (const [name, value] of headers) {
     if (name === 'content-length') {
-      if (length !== null || !/^\d+$/.test(value)) throw new InvalidRequest('invalid Content-Length');
+      if (length !== null || !/^\d+ *$/.test(value)) throw new InvalidRequest('invalid Content-Length');
       length = value;
-    } else if (name === 'transfer-encoding') coding = coding === null ? value : `${coding}, ${value}`;
-    else if (name === 'connection') connection += `,${value.toLowerCase()}`;
+    } else if (name === 'transfer-encoding')
+      codings.push(...value.split(',').map((coding) => coding.trim().toLowerCase()));
   }
-  if (coding !== null && length !== null) throw new InvalidRequest('Content-Length beside Transfer-Encoding');
-  const isChunked = coding !== null && /(?:^|,)\s*chunked\s*$/i.test(coding);
-  if (coding !== null && !isChunked) throw new InvalidRequest('Transfer-Encoding without chunked at its end');
-  const tokens = connection.split(',').map((token) => token.trim());
-  const closes = tokens.includes('close') || (version === '1.0' && !tokens.includes('keep-alive'));
-  return { isChunked, length: Number(length ?? 0), closes };
+  if (codings.length === 0) return { isChunked: false, length: Number(length ?? 0) };
+  if (length !== null) throw new InvalidRequest('Content-Length beside Transfer-Encoding');
+  if (codings.indexOf('chunked') !== codings.length - 1) throw new InvalidRequest('chunked is not the last coding');
+  return { isChunked: true, length: 0 };
 }

@@ -17,6 +17,9 @@ function parse(text: string, step: number, takesOver = false): Parsed[] {
     onBody: (bytes) => {
       requests.at(-1)!.body += bytes.toString('latin1');
     },
+    onTrailers: (fields) => {
+      requests.at(-1)!.body += fields.map((field) => `[${field.join('=')}]`).join('');
+    },
     onComplete: () => {
       requests.at(-1)!.isComplete = true;
     },
@@ -48,15 +51,15 @@ describe('the parser of the ASGI side', () => {
     ]);
     expect(requests[0]?.head.headers).toEqual([
       ['host', 'x'],
-      ['a', 'b'],
+      ['a', 'b '],
     ]);
   });
 
-  it('joins chunks and drops trailers', () => {
+  it('joins chunks, and hands over trailers', () => {
     const [request] = parseAll(
       'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nT: v\r\n\r\n',
     );
-    expect(request).toMatchObject({ body: 'abc0123456789', isComplete: true });
+    expect(request).toMatchObject({ body: 'abc0123456789[t=v]', isComplete: true });
   });
 
   it('looks at nothing after a request that closes', () => {
@@ -73,7 +76,10 @@ describe('the parser of the ASGI side', () => {
     'GET / HTTP/1.1\nHost: x\n\n',
     'get / HTTP/1.1\r\n\r\n',
     'NOPE / HTTP/1.1\r\n\r\n',
-    'GET / HTTP/2.0\r\n\r\n',
+    'GET / HTTP/3.0\r\n\r\n',
+    'CONNECT host:1 HTTP/1.1\r\n\r\n',
+    'GET http://host HTTP/1.1\r\n\r\n',
+    'POST / HTTP/1.1\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n',
     'GET /a b HTTP/1.1\r\n\r\n',
     'GET nopath HTTP/1.1\r\n\r\n',
     'GET / HTTP/1.1\r\nNo colon\r\n\r\n',
