@@ -2,7 +2,6 @@
 // the single process (master_process off) are built around one.
 
 import { type Cycle, coreOf, eventsOf, useCycle } from './cycle.ts';
-import { openH2Connections } from './http/h2-connection.ts';
 import { openConnections, shutdown } from './http/open-connections.ts';
 import { lifecycle, runAll } from './lifecycle.ts';
 import { Listener, limits } from './listen/listener.ts';
@@ -54,9 +53,11 @@ export class Serving {
     if (timeoutMs > 0) setTimeout(() => this.closeAll(), timeoutMs).unref();
     // Requests that have arrived but were not read yet are served: look at the idle ones a turn of the loop later.
     const check = (): void => {
-      for (const connection of openConnections) if (connection.isIdle) connection.destroy();
-      for (const connection of openH2Connections) connection.goAway();
-      if (openConnections.size === 0 && openH2Connections.size === 0) done();
+      for (const connection of openConnections) {
+        if (connection.isIdle) connection.destroy();
+        else connection.goAway?.();
+      }
+      if (openConnections.size === 0) done();
       else setTimeout(check, CHECK_MS);
     };
     setImmediate(() => setImmediate(check));
@@ -65,7 +66,6 @@ export class Serving {
   /** Closes every connection at once. */
   closeAll(): void {
     for (const connection of openConnections) connection.destroy();
-    for (const connection of openH2Connections) connection.destroy();
   }
 
   reopen(): void {

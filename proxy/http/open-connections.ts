@@ -5,6 +5,8 @@ export interface OpenConnection {
   /** Nothing is being served: it may be closed without loss. */
   readonly isIdle: boolean;
   destroy(): void;
+  /** Says that no further request will be served (HTTP/2's GOAWAY). */
+  goAway?(): void;
 }
 
 export const openConnections = new Set<OpenConnection>();

@@ -107,8 +107,8 @@ function options(value: string, to: ContextSettings, bad: () => never): void {
     else if (bare === 'ServerPreference') to.prefersServer = isOn;
     else {
       const bit = OPTIONS[bare];
-      if (bit === undefined) return bad();
-      if (isOn !== INVERTED.has(bare)) to.options |= bit;
+      if (bit === undefined) bad();
+      else if (isOn !== INVERTED.has(bare)) to.options |= bit;
       else to.options &= ~bit;
     }
   }

@@ -25,9 +25,5 @@ export function parseErrorLog(cf: Cf, previous: ErrorLog | undefined): ErrorLog 
   if (target.startsWith('syslog:') || target.startsWith('memory:')) {
     cf.fail(`"${target.split(':')[0]}:" logging is out of Portico's scope`);
   }
-  if (previous?.targets.some((t) => (t.file as LogFile).path === cf.compiler.fullPath(target))) {
-    // nginx allows the same file twice only with another level.
-    return previous;
-  }
   return new ErrorLog([...(previous?.targets ?? []), { file: logFile(cf.compiler, target), level }]);
 }

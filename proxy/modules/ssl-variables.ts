@@ -103,7 +103,7 @@ function curve(tls: TLSSocket, r: Exchange): string | undefined {
 
 /** The id in a serialized session: SEQUENCE { version, TLS version, cipher, OCTET STRING id, … }. */
 function sessionId(session: Buffer | undefined): string | undefined {
-  if (!session || session[0] !== 0x30) return undefined;
+  if (session?.[0] !== 0x30) return undefined;
   let at = 2 + ((session[1]! & 0x80) === 0 ? 0 : session[1]! & 0x7f);
   for (let field = 0; field < 3; field++) at += 2 + session[at + 1]!;
   if (session[at] !== 4) return undefined;
