@@ -64,7 +64,7 @@ export const blocksModule = defineModule('blocks', {
       isRepeatable: true,
       syntax: 'address[:port] | port | unix:path [default_server] [ssl] [http2] [proxy_protocol] [backlog=number] ...',
       defaultText: '*:80 | *:8000',
-      set: (cf, previous) => [...(previous ?? []), listen(cf)],
+      set: (cf, previous) => [...(previous ?? []), ...listen(cf)],
     }),
     server_name: custom<readonly ServerName[]>(SERVER, '1+', {
       default: [],
@@ -173,8 +173,20 @@ function newAddress(
   };
 }
 
-function listen(cf: Cf): ListenAddress {
-  const [target, ...options] = cf.args as [string, ...string[]];
+/** All addresses of one directive: a range of ports is as many. */
+function listen(cf: Cf): ListenAddress[] {
+  const [target] = cf.args as [string];
+  const range = /^(.*:|)(\d+)-(\d+)$/.exec(target);
+  if (!range || target.startsWith('unix:')) return [listenOn(cf, target)];
+  const first = Number(range[2]);
+  const last = Number(range[3]);
+  if (first < 1 || last > 65535) cf.fail(`invalid port in "${target}" of the "listen" directive`);
+  if (last < first) cf.fail(`invalid port range in "${target}" of the "listen" directive`);
+  return Array.from({ length: last - first + 1 }, (_, i) => listenOn(cf, `${range[1]}${first + i}`));
+}
+
+function listenOn(cf: Cf, target: string): ListenAddress {
+  const options = cf.args.slice(1);
   const server = cf.scope.server!;
   const parsed = parseAddress(target, 80, true);
   if (typeof parsed === 'string') return cf.fail(`${parsed} in "${target}" of the "listen" directive`);
