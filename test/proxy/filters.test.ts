@@ -111,7 +111,7 @@ describe('gzip', () => {
 
   it('refuses what nginx refuses', async () => {
     const { stderr } = await runProxy('events { } http { gzip_comp_level 10; }');
-    expect(stderr).toContain('value must be equal to or less than 9');
+    expect(stderr).toContain('value must be between 1 and 9');
   });
 });
 
