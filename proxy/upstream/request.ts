@@ -1,25 +1,22 @@
-// One request on its way to a group of upstream servers: choosing a server, connecting (or taking a kept connection),
-// sending, trying the next server when one fails, and giving everything back at the end. What the server answers is the
-// business of response.ts. It is the owner of the connection that it uses, and what `r.upstream` shows. Mirrors
-// ngx_http_upstream_t and the flow of ngx_http_upstream.c; no promises, one object a request.
-import { errnoText } from '../config/error.ts';
+// One request on its way to a group of upstream servers: the cache first, then choosing a server, trying it
+// (attempt.ts), trying the next one when it fails, and giving everything back at the end. What a server answers is the
+// business of response.ts. It is what `r.upstream` shows. Mirrors ngx_http_upstream_t and the flow of
+// ngx_http_upstream.c; no promises.
 import { CLIENT_CLOSED, DECLINED, DONE, ERROR, OK } from '../http/codes.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Fields } from '../http/head.ts';
 import type { RequestBody } from '../http/request-body.ts';
+import { Attempt } from './attempt.ts';
 import { PeerChoice } from './balance.ts';
 import { RequestCache } from './cache/request-cache.ts';
-import { connectFailure, connectOptions } from './connect-options.ts';
-import { UpstreamConnection } from './connection.ts';
+import type { UpstreamConnection } from './connection.ts';
 import { countsAgainstPeer, type FailureKind, isNonIdempotent, mayTryNext, statusOfFailure } from './next-upstream.ts';
-import type { Peer } from './peer.ts';
-import { type SenderOwner, StoredSender, StreamedSender } from './request-sender.ts';
-import { redirectInside, UpstreamResponse } from './response.ts';
+import { type SenderOwner, StreamedSender } from './request-sender.ts';
+import { redirectInside } from './response.ts';
 import type { UpstreamHead } from './response-head.ts';
 import type { UpstreamSettings, UpstreamTarget } from './settings.ts';
 import { newUpstreamState, type UpstreamState, type UpstreamView } from './state.ts';
 import { findUpstream } from './target.ts';
-import { certificateFault, tlsNameOf } from './tls.ts';
 
 /** What a protocol module knows of the request: its head, made when the body's length is known. */
 export interface RequestMaker {
@@ -52,11 +49,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   readonly settings: UpstreamSettings;
   readonly target: UpstreamTarget;
   readonly maker: RequestMaker;
-  /** Passes the body on as the client sends it; undefined when it is read whole first. */
-  #stream: StreamedSender | undefined;
   choice: PeerChoice | undefined;
-  connection: UpstreamConnection | undefined;
-  state: UpstreamState | undefined;
   action: Action = 'connecting to upstream';
   fields: Fields | undefined;
   readonly trailers = undefined;
@@ -64,17 +57,13 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   /** The connection may serve another request after this response. */
   mayKeepAlive = false;
   isHeaderSent = false;
-  #peer: Peer | undefined;
+  /** Passes the body on as the client sends it; undefined when it is read whole first. */
+  stream: StreamedSender | undefined;
+  /** What is sent, except for the body. */
+  head = '';
+  #attempt: Attempt | undefined;
   #peerName = '';
-  #isCached = false;
-  #isRequestSent = false;
-  #isBodySent = false;
-  #startMs = 0;
   #firstStartMs = 0;
-  #sender: StoredSender | StreamedSender | undefined;
-  #response: UpstreamResponse | undefined;
-  #head: string | undefined;
-  #tlsName = '';
   #isReleased = false;
   #isOver = false;
   #withdraw: (() => void) | undefined;
@@ -96,7 +85,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
 
   /** The body goes to the server while the client still sends it. */
   get isBodyUnbuffered(): boolean {
-    return this.#stream !== undefined;
+    return this.stream !== undefined;
   }
 
   /** Asks for that, before `start`. A body that has come whole is not streamed. */
@@ -104,7 +93,35 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
     const stream = new StreamedSender(this.r, body, this);
     const store = stream.prime();
     if (store) body.store = store;
-    else this.#stream = stream;
+    else this.stream = stream;
+  }
+
+  // The body's sender reports here: to the try that is under way, if there is one yet.
+
+  onRequestSent(): void {
+    this.#attempt?.onRequestSent();
+  }
+
+  onBlocked(isByServer: boolean): void {
+    this.#attempt?.onBlocked(isByServer);
+  }
+
+  onBodyFailed(code: number): void {
+    this.finalize(code);
+  }
+
+  /** Connection and state of the try under way. */
+  get connection(): UpstreamConnection | undefined {
+    return this.#attempt?.connection;
+  }
+
+  get state(): UpstreamState {
+    return this.#attempt!.state;
+  }
+
+  /** Milliseconds since this try began. */
+  elapsedMs(): number {
+    return this.#attempt!.elapsedMs();
   }
 
   get hostHeader(): string {
@@ -155,7 +172,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
 
   #begin(): void {
     const { r } = this;
-    this.#head = this.maker.head(this);
+    this.head = this.maker.head(this);
     if (r.upstreamStates === undefined) r.upstreamStates = [];
     else r.upstreamStates.push(newUpstreamState(''));
     const { upstream } = this.target;
@@ -181,171 +198,30 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   }
 
   #connect(): void {
-    const { r, settings } = this;
-    this.action = 'connecting to upstream';
-    if (this.state && this.state.responseMs < 0) this.state.responseMs = Date.now() - this.#startMs;
+    const { r } = this;
     const choice = this.choice!;
+    this.action = 'connecting to upstream';
     const peer = choice.pick(r);
     const state = newUpstreamState(peer ? peer.name : choice.upstream.name);
     r.upstreamStates!.push(state);
-    this.state = state;
-    this.#startMs = Date.now();
     this.#peerName = state.peer;
-    this.#isRequestSent = false;
-    this.#isBodySent = false;
-    this.#isCached = false;
-    this.#peer = peer;
     if (!peer) {
+      this.#attempt = undefined;
+      state.responseMs = 0;
       this.log('error', 'no live upstreams');
-      this.next('no_live');
+      state.status = 502;
+      this.#giveUp('no_live');
       return;
     }
-    const kept = choice.upstream.pool?.take(peer.name);
-    if (kept) {
-      this.#isCached = true;
-      this.connection = kept;
-      kept.serve(this);
-      this.#send();
-      return;
-    }
-    const { tls } = settings;
-    if (this.target.isTls && tls) this.#tlsName = tlsNameOf(tls, r, this.target.upstream?.name ?? this.target.host);
-    const options = connectOptions(this, peer, this.#tlsName);
-    if (!options) {
-      this.finalize(500);
-      return;
-    }
-    this.connection = new UpstreamConnection(peer.name, peer.address, options, this);
-    this.connection.setDeadline(settings.connectTimeoutMs);
-    if (this.connection.isTls && tls?.reusesSessions) {
-      this.connection.tlsSocket.on('session', (session: Buffer) => {
-        peer.tlsSession = session;
-      });
-    }
-  }
-
-  // ---- the connection tells
-
-  onConnect(): void {
-    const connection = this.connection!;
-    const { tls } = this.settings;
-    if (connection.isTls && tls) {
-      this.action = 'SSL handshaking to upstream';
-      const fault = tls.verifies ? certificateFault(connection.tlsSocket, this.#tlsName, tls.verifyDepth) : undefined;
-      if (fault !== undefined) {
-        this.log('error', fault);
-        this.next('error');
-        return;
-      }
-    }
-    this.#send();
-  }
-
-  #send(): void {
-    const { r } = this;
-    const connection = this.connection!;
-    this.state!.connectMs = Date.now() - this.#startMs;
-    this.action = 'sending request to upstream';
-    connection.requests++;
-    connection.clearDeadline();
-    this.#isRequestSent = true;
-    this.#response = new UpstreamResponse(this);
-    if (this.#stream) {
-      this.#sender = this.#stream;
-      this.#stream.start(connection, this.#head!, this.maker.isChunked);
-      return;
-    }
-    const store = this.maker.sendsBody ? r.body?.store : undefined;
-    if (store === undefined) {
-      if (connection.write(this.#head!)) this.onRequestSent();
-      else {
-        this.#sender = new StoredSender(connection, this, undefined);
-        this.onBlocked(true);
-      }
-      return;
-    }
-    const sender = new StoredSender(connection, this, store);
-    this.#sender = sender;
-    sender.start(this.#head!);
-  }
-
-  onRequestSent(): void {
-    if (this.#isBodySent || this.#isReleased) return;
-    this.#isBodySent = true;
-    this.#sender = undefined;
-    if (this.isHeaderSent) return;
-    this.action = 'reading response header from upstream';
-    this.connection!.setDeadline(this.settings.readTimeoutMs);
-  }
-
-  onBlocked(isByServer: boolean): void {
-    if (isByServer) this.connection!.setDeadline(this.settings.sendTimeoutMs);
-    else this.connection!.clearDeadline();
-  }
-
-  onBodyFailed(code: number): void {
-    this.finalize(code);
-  }
-
-  onDrain(): void {
-    if (this.#response?.isTunnel) this.#response.serverDrained();
-    else if (!this.isHeaderSent && this.#sender) this.#sender.goOn();
-  }
-
-  onData(bytes: Buffer, length: number): void {
-    this.state!.bytesReceived += length;
-    const response = this.#response;
-    if (response) response.take(bytes, length);
-    else this.connection!.destroy();
-  }
-
-  onEnd(): void {
-    if (this.#response?.isBegun) {
-      this.#response.ended();
-      return;
-    }
-    if (!this.connection!.isConnected) {
-      this.action = this.connection!.isTransportConnected ? 'SSL handshaking to upstream' : 'connecting to upstream';
-      this.log('error', 'peer closed connection in SSL handshake');
-    } else {
-      this.action = 'reading response header from upstream';
-      this.log('error', 'upstream prematurely closed connection');
-    }
-    this.next('error');
-  }
-
-  onError(error: NodeJS.ErrnoException): void {
-    const connection = this.connection!;
-    if (!connection.isConnected) {
-      if (connection.isTransportConnected) this.action = 'SSL handshaking to upstream';
-      this.log('error', connectFailure(error, connection, this.#peer!));
-      this.next('error');
-      return;
-    }
-    const isWrite = error.syscall === 'write';
-    const isBody = this.#response?.isBegun === true;
-    if (!isWrite && !isBody) this.action = 'reading response header from upstream';
-    const call = isWrite ? 'writev()' : isBody && this.settings.isBuffering ? 'readv()' : 'recv()';
-    this.log('error', `${call} failed ${errnoText(error)}`);
-    if (isBody) this.#response!.failed();
-    else this.next('error');
-  }
-
-  onTimeout(): void {
-    if (this.#response?.isBegun) {
-      this.#response.timedOut();
-      return;
-    }
-    const connection = this.connection!;
-    if (!connection.isConnected && connection.isTransportConnected) this.action = 'SSL handshaking to upstream';
-    this.next('timeout');
+    this.#attempt = new Attempt(this, peer, state);
+    this.#attempt.start();
   }
 
   #clientGone(): void {
     if (this.cache?.isCacheable) {
       // The response is wanted all the same: by the cache.
       this.r.survivesClient = true;
-      this.#response?.clientGone();
+      this.#attempt?.response?.clientGone();
       return;
     }
     this.log(
@@ -356,11 +232,6 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   }
 
   // ---- the end of a try
-
-  /** Milliseconds since this try began. */
-  elapsedMs(): number {
-    return Date.now() - this.#startMs;
-  }
 
   /** Whether a response of this status would be followed by another try. */
   wouldTryNext(kind: FailureKind): boolean {
@@ -374,7 +245,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
       timeoutMs: settings.nextTimeoutMs,
       triesLeft: this.choice!.triesLeft,
       elapsedMs: Date.now() - this.#firstStartMs,
-      isRequestSent: this.#isRequestSent,
+      isRequestSent: this.#attempt?.isRequestSent === true,
       isNonIdempotent: isNonIdempotent(r.method),
       isBodyUnbuffered: this.isBodyUnbuffered,
     });
@@ -383,36 +254,27 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   /** This try failed: another server, or the failure's status to the client. */
   next(kind: FailureKind): void {
     const choice = this.choice!;
-    const state = this.state!;
-    const hadPeer = this.#peer !== undefined;
-    if (this.connection) state.bytesSent = this.connection.bytesSent;
-    if (hadPeer) {
-      if (choice.release(countsAgainstPeer(kind) ? 'failed' : 'next')) {
-        this.log('warn', 'upstream server temporarily disabled');
-      }
-      this.#peer = undefined;
+    const attempt = this.#attempt!;
+    attempt.close();
+    if (choice.release(countsAgainstPeer(kind) ? 'failed' : 'next')) {
+      this.log('warn', 'upstream server temporarily disabled');
     }
     if (kind === 'timeout') this.log('error', 'upstream timed out (110: Connection timed out)');
-    if (this.#isCached && kind === 'error') choice.triesLeft++;
-    const status = statusOfFailure(kind);
-    state.status = status;
+    if (attempt.isKept && kind === 'error') choice.triesLeft++;
+    attempt.state.status = statusOfFailure(kind);
     if (!this.#mayTryNext(kind)) {
-      if (this.cache?.answersStale(kind, false)) return;
-      this.finalize(status);
+      this.#giveUp(kind);
       return;
     }
-    this.#dropTry();
+    attempt.drop();
+    this.fields = undefined;
+    this.mayKeepAlive = false;
     this.#connect();
   }
 
-  #dropTry(): void {
-    this.#sender = undefined;
-    this.#response?.close();
-    this.#response = undefined;
-    this.fields = undefined;
-    this.mayKeepAlive = false;
-    this.connection?.destroy();
-    this.connection = undefined;
+  #giveUp(kind: FailureKind): void {
+    if (this.cache?.answersStale(kind, false)) return;
+    this.finalize(statusOfFailure(kind));
   }
 
   /** Gives the server and its connection back; what is left of the response is between us and the client. */
@@ -421,28 +283,20 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   }
 
   #release(rc: number): void {
+    const attempt = this.#attempt;
     if (rc !== OK) {
       this.#isOver = true;
-      this.#response?.close();
+      attempt?.response?.close();
       this.cache?.close(ERROR);
     }
     if (this.#isReleased) return;
     this.#isReleased = true;
     this.#withdraw?.();
-    this.#stream?.stop();
-    const { state, connection, choice } = this;
-    if (state && state.responseMs < 0) {
-      state.responseMs = Date.now() - this.#startMs;
-      if (connection) state.bytesSent = connection.bytesSent;
-    }
-    if (this.#peer) choice!.release('ok');
-    this.#peer = undefined;
-    this.connection = undefined;
-    if (!connection) return;
-    const pool = choice!.upstream.pool;
-    const isHealthy = this.mayKeepAlive && this.#isBodySent && !connection.isEnded && !connection.isFailed;
-    if (pool && isHealthy && pool.accepts(connection)) pool.put(connection);
-    else connection.destroy();
+    this.stream?.stop();
+    if (!attempt) return;
+    attempt.close();
+    this.choice!.release('ok');
+    attempt.giveBack(this.mayKeepAlive);
   }
 
   /** Ends the request: code 0 completes the response, a status becomes an error page (or cuts a begun response). */
@@ -459,7 +313,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
       r.finalize(code);
       return;
     }
-    this.#response?.close();
+    this.#attempt?.response?.close();
     if (code < 300) r.finalize(code);
     else this.#cut();
   }

@@ -75,7 +75,7 @@ export class UpstreamResponse {
     this.#headText = u.cache ? text.slice(0, head.bytes) : '';
     u.fields = head.fields;
     u.cache?.readHead(head);
-    const state = u.state!;
+    const state = u.state;
     state.headerMs = u.elapsedMs();
     if (head.statusText === '') {
       if (!u.cache) u.log('error', 'upstream sent no valid HTTP/1.0 header');
@@ -195,7 +195,7 @@ export class UpstreamResponse {
   #readBody(bytes: Buffer, at: number, end: number): void {
     const u = this.#u;
     const pipe = this.#pipe!;
-    u.state!.responseLength += end - at;
+    u.state.responseLength += end - at;
     const progress = pipe.feed(bytes, at, end);
     if (progress === 'broken') {
       u.log('error', 'upstream sent invalid chunked response');
