@@ -17,6 +17,7 @@ import {
 import type { Template } from '../config/template.ts';
 import { parseCount, parseSizeBytes, parseTimeMs } from '../config/values.ts';
 import type { Location } from '../http/location.ts';
+import { lifecycle } from '../lifecycle.ts';
 import { FileCache } from '../upstream/cache/file-cache.ts';
 import type { CacheSettings } from '../upstream/cache/settings.ts';
 import { NEXT_WORDS } from '../upstream/next-upstream.ts';
@@ -241,5 +242,6 @@ function readPath(cf: Cf): FileCache {
     maxKeys: Math.floor(zoneBytes / KEY_BYTES),
   });
   caches.set(name, cache);
+  lifecycle.start.add(() => cache.start());
   return cache;
 }

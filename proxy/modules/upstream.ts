@@ -4,6 +4,7 @@ import { type Compiler, Scope } from '../config/compile.ts';
 import { ConfigError, errorAt, type Place } from '../config/error.ts';
 import { action, type Cf, custom, defineModule, HTTP, time, UPSTREAM } from '../config/rows.ts';
 import { parseCount, parseSizeBytes, parseTimeMs } from '../config/values.ts';
+import { lifecycle } from '../lifecycle.ts';
 import { type ParsedAddress, parseAddress } from '../listen/address.ts';
 import type { Resolver } from '../resolver.ts';
 import { DEFAULT_PARAMETERS, type PeerAddress, type ServerParameters } from '../upstream/peer.ts';
@@ -81,7 +82,9 @@ function openUpstream(cf: Cf): void {
         (scope.values.get(rows.main.resolver_timeout) as number | undefined) ??
         (cf.scope.values.get(http.resolver_timeout) as number | undefined) ??
         rows.main.resolver_timeout.default;
-      upstream.refresher = new NameRefresher(upstream, resolver, timeoutMs, named, compiler.options.warn);
+      const refresher = new NameRefresher(upstream, resolver, timeoutMs, named, compiler.options.warn);
+      upstream.refresher = refresher;
+      lifecycle.start.add(() => refresher.start());
     });
   }
 }

@@ -1,5 +1,6 @@
 // Idle connections to the servers of one upstream (`keepalive N`): the one that was given back last is taken first, and
 // when there is no room the one that waited longest is closed. Mirrors ngx_http_upstream_keepalive_module.
+import { shutdown } from '../http/open-connections.ts';
 import type { UpstreamConnection } from './connection.ts';
 
 export interface KeepaliveSettings {
@@ -11,16 +12,6 @@ export interface KeepaliveSettings {
   timeMs: number;
   /** How long one may be idle. */
   timeoutMs: number;
-}
-
-/** Whether this worker is stopping: connections are not kept any more. */
-export const keepaliveState = { isExiting: false };
-
-const pools = new Set<KeepalivePool>();
-
-/** Closes every idle connection of this worker; it is stopping, or its configuration was replaced. */
-export function closeIdleConnections(): void {
-  for (const pool of pools) pool.closeAll();
 }
 
 export class KeepalivePool {
@@ -51,14 +42,13 @@ export class KeepalivePool {
 
   /** Whether a connection that has served its request may be kept. */
   accepts(connection: UpstreamConnection): boolean {
-    if (keepaliveState.isExiting) return false;
+    if (shutdown.isExiting) return false;
     const { requests, timeMs } = this.settings;
     return connection.requests < requests && Date.now() - connection.startMs <= timeMs;
   }
 
   /** Keeps a connection; the least recently used one makes room. */
   put(connection: UpstreamConnection): void {
-    pools.add(this);
     if (this.#idle.length >= this.settings.max) this.#idle.shift()!.destroy();
     this.#idle.push(connection);
     connection.rest(this, this.settings.timeoutMs);
@@ -68,9 +58,5 @@ export class KeepalivePool {
   remove(connection: UpstreamConnection): void {
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
-  }
-
-  closeAll(): void {
-    for (const connection of this.#idle.splice(0)) connection.destroy();
   }
 }

@@ -1,6 +1,6 @@
 // Keeps the peers of servers marked `resolve` in step with their names while the worker runs: PORTICO_HOSTS is looked
-// at with every request (at most one stat a second), DNS when an answer's time is over. It starts with the first
-// request, which waits for the first answers. Mirrors what nginx 1.27.3 does with `server … resolve`.
+// at with every request (at most one stat a second), DNS when an answer's time is over. Requests that come before the
+// first answers wait for them. Mirrors what nginx 1.27.3 does with `server … resolve`.
 
 import type { Resolver } from '../resolver.ts';
 import { fromHostsFile } from '../resolver-hosts.ts';
@@ -48,6 +48,13 @@ export class NameRefresher {
     this.#timeoutMs = timeoutMs;
     this.#warn = warn;
     this.#watches = servers.map((s) => ({ ...s, isAnswered: false, isAsking: false, addressesKey: '' }));
+  }
+
+  /** The process serves: ask for every name. */
+  start(): void {
+    for (const watch of this.#watches) {
+      if (!this.#fromHosts(watch) && !watch.isAnswered && !watch.isAsking) this.#ask(watch);
+    }
   }
 
   /** True when the peers can be chosen from now; otherwise `then` is called once they can. */

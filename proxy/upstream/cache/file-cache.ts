@@ -78,7 +78,6 @@ export class FileCache {
 
   /** The node of a digest, made when it is not there; it counts as used and as being worked on. */
   take(digest: string): { node: CacheNode; isNew: boolean } {
-    this.#startManager();
     let node = this.#nodes.get(digest);
     const isNew = node === undefined;
     if (node) this.#nodes.delete(digest);
@@ -121,7 +120,8 @@ export class FileCache {
     }
   }
 
-  #startManager(): void {
+  /** The process serves: the manager and, later, the loader begin. */
+  start(): void {
     if (this.#manager) return;
     this.#schedule(Math.min(MANAGER_MS, Math.max(1000, this.settings.inactiveMs)));
     setTimeout(() => this.#load(), LOADER_DELAY_MS).unref();
