@@ -116,7 +116,7 @@ app.get(
   }),
 );
 
-app.post('/items', { body: Item, status: 201, name: 'create_item' }, ({ body }) => body);
+app.post('/items', { body: Item, response: Item, status: 201, name: 'create_item' }, ({ body }) => body);
 
 app.websocket('/ws', async (socket) => {
   await socket.accept();

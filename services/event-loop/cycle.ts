@@ -167,11 +167,11 @@ export class Cycle {
       }
       head += `${name}: ${value}\r\n`;
     }
+    if (!this.keepAlive && !hasClose) head += 'connection: close\r\n';
     if (this.#isChunked === null && this.scope.method !== 'HEAD' && status !== 204 && status !== 304) {
       this.#isChunked = true;
       head += 'transfer-encoding: chunked\r\n';
     }
-    if (!this.keepAlive && !hasClose) head += 'connection: close\r\n';
     if (this.#timing) head += `server-timing: ${this.#timing.value()}\r\n`;
     this.#connection.cork();
     this.#connection.write(Buffer.from(`${head}\r\n`, 'latin1'));

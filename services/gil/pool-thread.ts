@@ -6,7 +6,7 @@ import { setGil } from './python.ts';
 import { registered } from './registry.ts';
 import type { PoolAnswer, PoolCall, PoolThreadStart } from './thread-pool.ts';
 
-const { gil: state, index, workerClass } = workerData as PoolThreadStart;
+const { gil: state, index, workerClass, module } = workerData as PoolThreadStart;
 const port = parentPort!;
 const gil = new Gil(state, index + 1);
 const tell = (answer: PoolAnswer): void => port.postMessage(answer);
@@ -36,3 +36,7 @@ port.on('message', async (call: PoolCall) => {
     tell({ kind: 'error', id: call.id, error });
   }
 });
+
+// Loaded before the first call, and outside the GIL, since this is ours to pay and not Python's.
+await import(module).catch(() => {});
+tell({ kind: 'ready' });

@@ -19,6 +19,8 @@ export const POOL_TOKENS = 40;
 
 /** What a pool thread is started with. */
 export interface PoolThreadStart {
+  /** The module that the first call will want: loading it is most of a thread's start. */
+  readonly module: string;
   readonly gil: GilState;
   readonly index: number;
   readonly workerClass: string;
@@ -32,8 +34,9 @@ export interface PoolCall {
   readonly args: readonly unknown[];
 }
 
-/** How a call ended, or that the process shall exit. */
+/** A thread is ready, how a call ended, or that the process shall exit. */
 export type PoolAnswer =
+  | { readonly kind: 'ready' }
   | { readonly kind: 'result'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: unknown }
   | { readonly kind: 'exit'; readonly status: number };
@@ -51,6 +54,7 @@ const idle: Thread[] = [];
 const waiting: Pending[] = [];
 const running = new Map<number, Pending>();
 let threads = 0;
+let starting = 0;
 
 /** Sets how the pool of this process will be made. */
 export function useThreadPool(settings: typeof options): void {
@@ -70,17 +74,18 @@ export function runInThreadPool(module: string, key: string, args: readonly unkn
   });
 }
 
+// A call is given to a thread that is ready, never to one that is still starting: another may be free sooner.
 function dispatch(): void {
-  while (waiting.length > 0) {
-    const thread = idle.pop() ?? (threads < POOL_TOKENS ? start() : null);
-    if (!thread) return;
+  while (waiting.length > 0 && idle.length > 0) {
+    const thread = idle.pop() as Thread;
     const pending = waiting.shift() as Pending;
     running.set(pending.call.id, pending);
     thread.postMessage(pending.call);
   }
+  while (waiting.length > starting && threads < POOL_TOKENS) start();
 }
 
-function start(): Thread {
+function start(): void {
   if (!state) {
     state = createGil({ switchIntervalMs: options.switchIntervalMs, isOn: options.isGilOn });
     const gil = new Gil(state, POOL_TOKENS + 1);
@@ -88,19 +93,29 @@ function start(): Thread {
     loopGil.use(gil);
     loopGil.enter();
   }
-  const workerData: PoolThreadStart = { gil: state, index: threads++, workerClass: runtime().worker_class };
+  const workerData: PoolThreadStart = {
+    gil: state,
+    index: threads++,
+    workerClass: runtime().worker_class,
+    module: waiting[0]?.call.module ?? '',
+  };
   const thread = new Thread(PROGRAM, { workerData });
+  starting++;
   // Idle threads do not keep a process alive that has nothing else to do.
   thread.unref();
   thread.on('message', (answer: PoolAnswer) => {
-    loopGil.enter();
     if (answer.kind === 'exit') process.exit(answer.status);
+    loopGil.enter();
+    idle.push(thread);
+    if (answer.kind === 'ready') {
+      starting--;
+      dispatch();
+      return;
+    }
     const pending = running.get(answer.id);
     running.delete(answer.id);
-    idle.push(thread);
     dispatch();
     if (answer.kind === 'result') pending?.done(answer.value);
     else pending?.fail(answer.error);
   });
-  return thread;
 }

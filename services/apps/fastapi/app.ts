@@ -13,7 +13,7 @@ import { type ApiInfo, openapi } from './openapi.ts';
 import { ClientDisconnect, HttpConnection, Request } from './request.ts';
 import { HTTPException, jsonResponse, plainText, Response } from './responses.ts';
 import { compilePath, findRoute, type Inputs, type Operation, type Route } from './route.ts';
-import { type Fields, str } from './schema.ts';
+import { dumped, type Fields, str } from './schema.ts';
 import { WebSocket, WebSocketDisconnect } from './websocket.ts';
 
 type Empty = Record<never, never>;
@@ -194,15 +194,18 @@ async function runOperation(
     ? await runInThreadPool(module, route.poolKey, [inputs])
     : await (route.handler as (inputs: unknown) => unknown)({ ...inputs, deps, request });
   if (result instanceof Response) return result;
-  return jsonResponse(result ?? null, { status: route.operation.status ?? 200 });
+  const { response } = route.operation;
+  return jsonResponse(response ? dumped(response, result) : (result ?? null), {
+    status: route.operation.status ?? 200,
+  });
 }
 
 // A path that differs by its last slash only is redirected, with the method kept.
 function redirectSlashes(routes: readonly Route[], request: Request, path: string): Response {
-  const other = path.endsWith('/') ? path.slice(0, -1) : `${path}/`;
+  const other = path.endsWith('/') ? path.replace(/\/+$/, '') : `${path}/`;
   if (path === '/' || !routes.some((route) => route.pattern.test(other))) throw new HTTPException(404);
   const { url } = request;
-  url.pathname = path.endsWith('/') ? url.pathname.slice(0, -1) : `${url.pathname}/`;
+  url.pathname = path.endsWith('/') ? url.pathname.replace(/\/+$/, '') : `${url.pathname}/`;
   const response = new Response('', { status: 307 });
   response.headers.push(['location', url.href]);
   return response;

@@ -80,7 +80,7 @@ function describe(
     responses: {
       [operation.status ?? 200]: {
         description: 'Successful Response',
-        content: { 'application/json': { schema: {} } },
+        content: { 'application/json': { schema: operation.response?.json(definitions) ?? {} } },
       },
       ...(validates
         ? {

@@ -25,6 +25,8 @@ export interface Operation<P extends Fields, Q extends Fields, H extends Fields,
   readonly headers?: H;
   readonly body?: Schema<B>;
   readonly deps?: D;
+  /** What the operation answers: fields are chosen and written by it. */
+  readonly response?: Schema<unknown>;
   readonly status?: number;
   readonly summary?: string;
   readonly tags?: readonly string[];

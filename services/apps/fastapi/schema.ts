@@ -33,6 +33,8 @@ export interface Schema<T> {
   check(input: unknown, at: Check): Result<T>;
   /** The JSON Schema; named models are put into `definitions` and referred to. */
   json(definitions: Record<string, JsonSchema>): JsonSchema;
+  /** The value as JSON shows it, where that is not how JavaScript would: Python writes a whole float as 1.0. */
+  dump?(value: T): unknown;
   readonly isOptional: boolean;
   /** The value when there is none; only for optional ones. */
   readonly fallback?: T;
@@ -65,18 +67,34 @@ const LIMITS = [
   ['le', 'less_than_equal', 'less than or equal to', (value: number, limit: number) => value <= limit, 'maximum'],
 ] as const;
 
-function limited(value: number, limits: NumberLimits, input: unknown, at: Check): Result<number> {
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+
+/** A float as Python's JSON writes it. */
+function pythonFloat(value: number): unknown {
+  return Number.isInteger(value) && Math.abs(value) < 1e16 ? rawJSON(`${value}.0`) : value;
+}
+
+type ShowNumber = (value: number) => unknown;
+
+function limited(
+  value: number,
+  limits: NumberLimits,
+  input: unknown,
+  at: Check,
+  show: ShowNumber = (v) => v,
+): Result<number> {
   for (const [key, type, words, holds] of LIMITS) {
     const limit = limits[key];
-    if (limit !== undefined && !holds(value, limit))
-      return fail(at, type, `Input should be ${words} ${limit}`, input, { [key]: limit });
+    if (limit !== undefined && !holds(value, limit)) {
+      return fail(at, type, `Input should be ${words} ${limit}`, input, { [key]: show(limit) });
+    }
   }
   return value;
 }
 
-function limitSchema(limits: NumberLimits): JsonSchema {
+function limitSchema(limits: NumberLimits, show: ShowNumber = (v) => v): JsonSchema {
   return Object.fromEntries(
-    LIMITS.filter(([key]) => limits[key] !== undefined).map(([key, , , , name]) => [name, limits[key]]),
+    LIMITS.filter(([key]) => limits[key] !== undefined).map(([key, , , , name]) => [name, show(limits[key] ?? 0)]),
   );
 }
 
@@ -109,9 +127,10 @@ export function int(limits: NumberLimits = {}): Schema<number> {
 export function float(limits: NumberLimits = {}): Schema<number> {
   return {
     isOptional: false,
+    dump: pythonFloat,
     check(input, at) {
-      if (typeof input === 'number') return limited(input, limits, input, at);
-      if (typeof input === 'boolean') return limited(input ? 1 : 0, limits, input, at);
+      if (typeof input === 'number') return limited(input, limits, input, at, pythonFloat);
+      if (typeof input === 'boolean') return limited(input ? 1 : 0, limits, input, at, pythonFloat);
       if (typeof input !== 'string') return fail(at, 'float_type', 'Input should be a valid number', input);
       const value = /^\s*[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/.test(input)
         ? Number(input.replaceAll('_', ''))
@@ -119,9 +138,9 @@ export function float(limits: NumberLimits = {}): Schema<number> {
       if (Number.isNaN(value)) {
         return fail(at, 'float_parsing', 'Input should be a valid number, unable to parse string as a number', input);
       }
-      return limited(value, limits, input, at);
+      return limited(value, limits, input, at, pythonFloat);
     },
-    json: () => ({ type: 'number', ...limitSchema(limits) }),
+    json: () => ({ type: 'number', ...limitSchema(limits, pythonFloat) }),
   };
 }
 
@@ -175,6 +194,11 @@ export function bool(): Schema<boolean> {
   };
 }
 
+/** A value as JSON shows it. */
+export function dumped<T>(schema: Schema<T>, value: T): unknown {
+  return schema.dump ? schema.dump(value) : value;
+}
+
 /** A list of things of one kind. */
 export function list<T>(item: Schema<T>): Schema<readonly T[]> {
   return {
@@ -185,6 +209,7 @@ export function list<T>(item: Schema<T>): Schema<readonly T[]> {
       const values = input.map((each, index) => item.check(each, { ...at, loc: [...at.loc, index] }));
       return at.errors.length > before ? FAILED : (values as T[]);
     },
+    dump: (values) => values.map((value) => dumped(item, value)),
     json: (definitions) => ({ items: item.json(definitions), type: 'array' }),
   };
 }
@@ -194,6 +219,7 @@ export function optional<T>(schema: Schema<T>): Schema<T | null> {
   return {
     isOptional: true,
     fallback: null,
+    dump: (value) => (value === null ? null : dumped(schema, value)),
     check: (input, at) => (input === null ? null : schema.check(input, at)),
     json: (definitions) => ({ anyOf: [schema.json(definitions), { type: 'null' }] }),
   };
@@ -234,6 +260,8 @@ export function model<F extends Fields>(name: string, fields: F): Schema<ValuesO
       const values = checkFields(fields, (field) => (input as Record<string, unknown>)[field], at, input);
       return at.errors.length > before ? FAILED : (values as ValuesOf<F>);
     },
+    dump: (values) =>
+      Object.fromEntries(Object.entries(fields).map(([field, schema]) => [field, dumped(schema, values[field])])),
     json(definitions) {
       if (!(name in definitions)) {
         definitions[name] = {};

@@ -22,7 +22,7 @@ export class Request {
   }
 
   get path(): string {
-    return utf8(this.environ.PATH_INFO) || '/';
+    return `/${utf8(this.environ.PATH_INFO).replace(/^\/+/, '')}`;
   }
 
   /** The prefix under which the application is mounted. */
