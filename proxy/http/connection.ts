@@ -471,7 +471,7 @@ export class Http1Connection implements Downstream {
   abort(): void {
     const r = this.#r;
     if (this.#state === 'closed') return;
-    this.flush();
+    if (r) this.#output.discard(r);
     if (r && !r.isFinished) this.#finishExchange(r);
     this.#r = undefined;
     if (this.#state === 'busy') this.#state = 'lingering';

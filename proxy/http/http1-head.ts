@@ -13,12 +13,13 @@ export function settleFraming(r: Exchange, isExiting: boolean): void {
     // A listed one (an upstream's) stays.
     out.lastModified = -1;
   }
-  if (out.status === 204) {
+  // A status line of an upstream's is passed on with what goes with it, even where it makes no sense.
+  if (out.status === 204 && out.statusText === '') {
     r.isHeaderOnly = true;
     out.contentType = '';
     out.lastModified = -1;
     out.clearContentLength();
-  } else if (out.status === 304) r.isHeaderOnly = true;
+  } else if (out.status === 304 && out.statusText === '') r.isHeaderOnly = true;
   if (isExiting) r.isKeepalive = false;
 
   if (out.status !== 304 && out.status !== 204 && out.status >= 200 && r.method !== 'HEAD') {

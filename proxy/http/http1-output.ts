@@ -83,6 +83,13 @@ export class Http1Output {
     this.#sent(this.#socket.write(chunk));
   }
 
+  /** The response is given up: what was held back is never sent, as nginx leaves it. */
+  discard(r: Exchange): void {
+    r.bytesSent -= this.#held.length;
+    if (r.bytesSent < r.headBytesSent) r.headBytesSent = r.bytesSent;
+    this.#held = '';
+  }
+
   flush(): void {
     if (this.#held === '') return;
     const held = this.#held;

@@ -27,12 +27,16 @@ export class ResponsePipe {
   #queueBytes = 0;
   #file: TempFile | undefined;
   #isBackedUp = false;
-  /** Body bytes passed on or waiting. */
-  passedBytes = 0;
   /** Gets a copy of everything (the cache). */
   copyTo: { write(bytes: Buffer, from: number, to: number): void } | undefined;
   #isDiscarding = false;
-  readonly #emit = (bytes: Buffer, from: number, to: number): void => this.#output(bytes, from, to);
+  /** Parts of the body that the bytes at hand contain. */
+  readonly #slices: { bytes: Buffer; from: number; to: number }[] = [];
+  readonly #emit = (bytes: Buffer, from: number, to: number): void => {
+    if (to === from) return;
+    this.copyTo?.write(bytes, from, to);
+    if (!this.#isDiscarding) this.#slices.push({ bytes, from, to });
+  };
 
   constructor(r: Exchange, settings: UpstreamSettings, body: ResponseBody, isBuffering: boolean, headBytes: number) {
     this.#r = r;
@@ -55,11 +59,12 @@ export class ResponsePipe {
     return (this.#file?.offset ?? 0) >= maxTempFileBytes;
   }
 
-  /** Takes bytes from the connection. */
+  /** Takes bytes from the connection. What they hold of the body goes on as one piece, unless it cannot be read. */
   feed(bytes: Buffer, at: number, end: number): BodyProgress {
-    let progress: BodyProgress;
-    if (this.#isBuffering && !this.#body.isDone) progress = this.#feedBuffers(bytes, at, end);
-    else progress = this.#body.feed(bytes, at, end, this.#emit);
+    const isBuffered = this.#isBuffering && !this.#body.isDone;
+    const progress = isBuffered ? this.#feedBuffers(bytes, at, end) : this.#body.feed(bytes, at, end, this.#emit);
+    if (progress === 'broken') this.#slices.length = 0;
+    else this.#output();
     return progress;
   }
 
@@ -110,22 +115,32 @@ export class ResponsePipe {
 
   /** The connection has ended: what is held goes on. */
   finish(): BodyProgress {
-    return this.#release(EMPTY, 0, 0);
+    const progress = this.#release(EMPTY, 0, 0);
+    if (progress === 'broken') this.#slices.length = 0;
+    else this.#output();
+    return progress;
   }
 
-  #output(bytes: Buffer, from: number, to: number): void {
-    if (to === from) return;
-    this.passedBytes += to - from;
-    this.copyTo?.write(bytes, from, to);
-    if (this.#isDiscarding) return;
-    if (this.#isBackedUp || this.isPending) {
-      this.#keep(Buffer.from(bytes.subarray(from, to)));
-      return;
-    }
+  /** Writes the slices found by one `feed`, or keeps them for a client that is behind. */
+  #output(): void {
+    const slices = this.#slices;
+    if (slices.length === 0) return;
+    let total = 0;
+    for (const { from, to } of slices) total += to - from;
+    const mayWrite = !this.#isBackedUp && !this.isPending;
     // The bytes lie in a buffer that is read into again: they are copied, as a string when they are few.
-    const piece =
-      to - from <= STRING_BYTES ? bytes.toString('latin1', from, to) : Buffer.from(bytes.subarray(from, to));
-    this.#isBackedUp = !this.#r.write(piece);
+    let piece: Buffer | string;
+    if (mayWrite && total <= STRING_BYTES) {
+      piece = '';
+      for (const { bytes, from, to } of slices) piece += bytes.toString('latin1', from, to);
+    } else {
+      piece = Buffer.allocUnsafeSlow(total);
+      let at = 0;
+      for (const { bytes, from, to } of slices) at += bytes.copy(piece, at, from, to);
+    }
+    slices.length = 0;
+    if (mayWrite) this.#isBackedUp = !this.#r.write(piece);
+    else this.#keep(piece as Buffer);
   }
 
   #keep(piece: Buffer): void {

@@ -61,6 +61,8 @@ export class UpstreamResponse {
         this.#text = text;
         return;
       }
+      // nginx would not have read further.
+      u.state.bytesReceived = text.length;
       u.log('error', 'upstream sent too big header');
       u.next('invalid_header');
       return;
@@ -145,7 +147,7 @@ export class UpstreamResponse {
     if (settings.limitRate > 0 && this.#isBuffering) {
       this.#pacer = new Pacer(settings.limitRate, (piece, from, to) => this.#readBody(piece, from, to));
     }
-    u.action = 'reading upstream';
+    if (this.#isBuffering) u.action = 'reading upstream';
     r.onDrain = () => this.#clientDrained();
     if (!this.#isBuffering && at === end) r.flush();
     this.#takeBody(bytes, at, end);
@@ -206,6 +208,7 @@ export class UpstreamResponse {
       this.#complete();
       return;
     }
+    u.action = 'reading upstream';
     const connection = u.connection;
     if (!connection) return;
     if (!this.#isBuffering && end > at) u.r.flush();
