@@ -6,6 +6,7 @@ import type { Server } from '../http/virtual-server.ts';
 import type { ListenAddress } from '../listen/address.ts';
 import type { LogFile } from '../log.ts';
 import { whyOutOfScope } from '../modules/out-of-scope.ts';
+import type { Surroundings } from '../surroundings.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { ConfigError, errorAt, type Place } from './error.ts';
 import type { Directive } from './parser.ts';
@@ -60,6 +61,9 @@ export interface CompileOptions {
   /** Directory of the configuration file, with a trailing slash; `include` and certificates are relative to it. */
   readonly confPrefix: string;
   readonly warn: (message: string) => void;
+  readonly surroundings?: Surroundings | undefined;
+  /** Sees every directive that was understood, and the scope that it stands in. */
+  readonly onDirective?: ((directive: Directive, scope: Scope) => void) | undefined;
 }
 
 export class Compiler {
@@ -124,6 +128,7 @@ export class Compiler {
     }
     const value = row.set(new Cf(directive, this, scope), scope.values.get(row));
     if (value !== undefined) scope.values.set(row, value);
+    this.options.onDirective?.(directive, scope);
   }
 
   /** Declares a named capture of a regular expression as a variable. */

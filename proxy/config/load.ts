@@ -7,11 +7,12 @@ import type { ListenAddress } from '../listen/address.ts';
 import type { LogFile } from '../log.ts';
 import { checkEvents } from '../modules/events.ts';
 import { lookupHost } from '../resolver-hosts.ts';
+import type { Surroundings } from '../surroundings.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { Compiler, Scope } from './compile.ts';
 import { BUILT_IN_VARIABLES, MODULES, PREPARE, VARIABLE_PREFIXES } from './directives.ts';
 import { errorAt } from './error.ts';
-import { type KnownFiles, parseFile, parseGlobals } from './parser.ts';
+import { type Directive, type KnownFiles, parseFile, parseGlobals } from './parser.ts';
 import { type Holder, MAIN } from './rows.ts';
 import { VariableTable } from './variables.ts';
 
@@ -25,6 +26,11 @@ export interface LoadOptions {
   readonly warn: (message: string) => void;
   /** Texts of the configuration's files, in place of what is on disk. */
   readonly files?: KnownFiles;
+  /** Texts of single files, in place of what is on disk; other files are read from there. */
+  readonly extraFiles?: KnownFiles;
+  readonly surroundings?: Surroundings;
+  /** Called with every directive and the scope that it stands in. */
+  readonly onDirective?: (directive: Directive, scope: Scope) => void;
 }
 
 /** A whole configuration, frozen. */
@@ -49,15 +55,22 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const confPrefix = options.confFile.slice(0, options.confFile.lastIndexOf('/') + 1);
   const variables = new VariableTable(BUILT_IN_VARIABLES, VARIABLE_PREFIXES);
   const compiler = new Compiler(
-    { prefix: options.prefix, confPrefix, warn: options.warn },
+    {
+      prefix: options.prefix,
+      confPrefix,
+      warn: options.warn,
+      surroundings: options.surroundings,
+      onDirective: options.onDirective,
+    },
     MODULES,
     variables,
     PREPARE,
   );
   const main = new Scope(MAIN, undefined);
   if (options.globals) compiler.walk(parseGlobals(options.globals), main);
-  const parsed = parseFile(options.confFile, confPrefix, options.files);
-  compiler.walk(parsed.directives, main);
+  const { surroundings } = options;
+  const parsed = parseFile(options.confFile, confPrefix, options.files, options.extraFiles);
+  compiler.walk(surroundings ? surroundings.adapt(parsed.directives) : parsed.directives, main);
 
   const conf: unknown[] = [];
   compiler.level('core', main, undefined, conf);
@@ -73,7 +86,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     listen.variables = variables;
   }
   for (const pending of compiler.pendingHosts) {
-    const addresses = await lookupHost(pending.host);
+    const addresses = surroundings ? surroundings.lookup(pending.host) : await lookupHost(pending.host);
     if (addresses.length === 0) throw errorAt(pending.place, pending.message);
     pending.apply(addresses);
   }

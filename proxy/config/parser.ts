@@ -28,16 +28,16 @@ export interface ParsedConfig {
 export type KnownFiles = ReadonlyMap<string, string>;
 
 /** Reads `file` and everything it includes. Relative includes are relative to `confPrefix`. */
-export function parseFile(file: string, confPrefix: string, known?: KnownFiles): ParsedConfig {
+export function parseFile(file: string, confPrefix: string, known?: KnownFiles, extra?: KnownFiles): ParsedConfig {
   const files = new Map<string, string>();
   let text: string;
   try {
-    text = readText(file, known);
+    text = extra?.get(file) ?? readText(file, known);
   } catch (error) {
     throw new ConfigError(`open() "${file}" failed ${errnoText(error)}`);
   }
   files.set(file, text);
-  const directives = new FileParser(text, file, confPrefix, files, known).parse();
+  const directives = new FileParser(text, file, confPrefix, files, known, extra).parse();
   return { directives, files };
 }
 
@@ -56,9 +56,18 @@ class FileParser {
   #confPrefix: string;
   #files: Map<string, string>;
   #known: KnownFiles | undefined;
+  #extra: KnownFiles | undefined;
 
-  constructor(text: string, file: string, confPrefix: string, files: Map<string, string>, known?: KnownFiles) {
+  constructor(
+    text: string,
+    file: string,
+    confPrefix: string,
+    files: Map<string, string>,
+    known?: KnownFiles,
+    extra?: KnownFiles,
+  ) {
     this.#known = known;
+    this.#extra = extra;
     this.#tokens = tokenize(text, file);
     this.#file = file;
     this.#confPrefix = confPrefix;
@@ -126,13 +135,13 @@ class FileParser {
     for (const name of names) {
       let text: string;
       try {
-        text = readText(name, this.#known);
+        text = this.#extra?.get(name) ?? readText(name, this.#known);
       } catch (error) {
         throw errorAt(place, `open() "${name}" failed ${errnoText(error)}`);
       }
       this.#files.set(name, text);
       const before = out.length;
-      new FileParser(text, name, this.#confPrefix, this.#files, this.#known).#into(out, 0);
+      new FileParser(text, name, this.#confPrefix, this.#files, this.#known, this.#extra).#into(out, 0);
       if (out.length > before && out[out.length - 1]!.fault) return false;
     }
     return true;
@@ -141,6 +150,7 @@ class FileParser {
     const names = this.#known
       ? [...this.#known.keys()].filter((name) => matchesGlob(name, pattern))
       : globSync(pattern);
-    return names.sort();
+    const extra = [...(this.#extra?.keys() ?? [])].filter((name) => matchesGlob(name, pattern));
+    return [...new Set([...names, ...extra])].sort();
   }
 }

@@ -3,6 +3,7 @@
 import type { TLSSocket } from 'node:tls';
 import type { ListenAddress } from '../listen/address.ts';
 import type { ClientHello } from '../listen/tls-hello.ts';
+import type { Trace } from './trace.ts';
 
 /** Counters that `$connections_*` and stub_status show; one set a worker. */
 export interface ConnectionCounters {
@@ -45,6 +46,8 @@ export class ClientConnection {
   original: ClientConnection | undefined;
   /** What a TLS client offered. */
   hello: ClientHello | undefined;
+  /** Who is told of every decision on its requests (`portico explain`). */
+  trace: Trace | undefined;
   /** The server chosen by SNI, until a request names another. */
   sniServer: import('./virtual-server.ts').Server | undefined;
 

@@ -91,6 +91,7 @@ export function sendSpecialResponse(r: Exchange, code: number): void {
   if (!r.isErrorPage && r.uriChangesLeft !== 0) {
     const page = conf.error_page?.find((p) => p.status === code);
     if (page) {
+      r.client.trace?.observe('redirect', `${code}: error_page goes on with "${page.uri.source}"`, r.location);
       if (!conf.recursive_error_pages) r.isErrorPage = true;
       redirectToPage(r, page);
       return;
@@ -168,6 +169,7 @@ export function internalRedirect(r: Exchange, uri: string, args: string): void {
     r.finalize(500);
     return;
   }
+  r.client.trace?.observe('redirect', `internal redirect to "${uri}"${args === '' ? '' : `, arguments "${args}"`}`);
   r.setUri(uri);
   r.args = args;
   r.isInternal = true;
@@ -198,6 +200,7 @@ export function namedLocation(r: Exchange, name: string): void {
     r.finalize(500);
     return;
   }
+  r.client.trace?.observe('redirect', `on to location ${name}`, found);
   r.isInternal = true;
   r.contentHandler = undefined;
   r.isUriRewritten = false;

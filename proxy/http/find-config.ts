@@ -2,18 +2,35 @@
 import { coreModule } from '../modules/core-rows.ts';
 import type { Exchange } from './exchange.ts';
 import { findLocation } from './location.ts';
+import { locationText } from './trace.ts';
 import { escapeUri } from './uri.ts';
 
 /** Chooses `r.location`; false when the request was answered here. */
 export function selectLocation(r: Exchange): boolean {
-  const found = findLocation(r.server.root, r.uri, (location, match) => {
-    r.captures = match;
-    keepNamedCaptures(r, match);
-    r.location = location;
-  });
+  const { trace } = r.client;
+  trace?.observe('location', `looking for the location of "${r.uri}"`, r.server);
+  const found = findLocation(
+    r.server.root,
+    r.uri,
+    (location, match) => {
+      r.captures = match;
+      keepNamedCaptures(r, match);
+      r.location = location;
+    },
+    trace,
+  );
   r.location = found.location;
+  if (trace) {
+    const why = found.isFinal ? '' : ' (nothing went before the longest prefix)';
+    trace.observe(
+      'location',
+      `=> ${locationText(r.location)}${r.location.parent ? why : ': no location matches'}`,
+      r.location,
+    );
+  }
   const conf = coreModule.location(r.location);
   if (!r.isInternal && conf.internal) {
+    trace?.observe('location', 'it is internal, and this request comes from outside: 404', r.location);
     r.finalize(404);
     return false;
   }

@@ -5,6 +5,7 @@
 import type { Scope } from '../config/compile.ts';
 import type { CompiledRegex } from '../config/regex.ts';
 import type { Exchange } from './exchange.ts';
+import { locationText, type Trace, tracePrefixes, traceSkipped } from './trace.ts';
 
 export type LocationKind = 'exact' | 'prefix' | 'regex' | 'named' | 'noname';
 
@@ -112,28 +113,46 @@ export function findLocation(
   outer: Location,
   uri: string,
   onRegex: (location: Location, match: RegExpExecArray) => void,
+  trace?: Trace,
 ): Search {
   const { table } = outer;
   if (table === NO_LOCATIONS) return { location: outer, isAutoRedirect: false, isFinal: false };
   const exact = table.exact(uri);
-  if (exact) return { location: exact, isAutoRedirect: false, isFinal: true };
+  if (trace) tracePrefixes(trace, outer, uri, exact ?? table.longestPrefix(uri));
+  if (exact) {
+    if (trace) traceSkipped(trace, table.regexes, 'an exact location was found');
+    return { location: exact, isAutoRedirect: false, isFinal: true };
+  }
   const prefix = table.longestPrefix(uri);
   let inner: Search | undefined;
   if (prefix?.name.length !== uri.length) {
     const redirect = table.redirect(uri);
-    if (redirect) return { location: redirect, isAutoRedirect: true, isFinal: true };
+    if (redirect) {
+      trace?.observe(
+        'location',
+        `${locationText(redirect)} passes requests on, and lacks only the slash: redirect`,
+        redirect,
+      );
+      return { location: redirect, isAutoRedirect: true, isFinal: true };
+    }
   }
   if (prefix) {
-    inner = findLocation(prefix, uri, onRegex);
+    inner = findLocation(prefix, uri, onRegex, trace);
     if (inner.isFinal) return inner;
   }
   if (!prefix?.isRegexOff) {
-    for (const location of table.regexes) {
+    for (let i = 0; i < table.regexes.length; i++) {
+      const location = table.regexes[i]!;
       const match = location.regex!.regex.exec(uri);
+      if (trace) {
+        const text = match ? 'matches: chosen, the search ends' : 'does not match';
+        trace.observe('location', `${locationText(location)} ${text}`, location);
+      }
       if (!match) continue;
+      if (trace) traceSkipped(trace, table.regexes.slice(i + 1), 'an earlier one matched');
       onRegex(location, match);
-      return { location: findLocation(location, uri, onRegex).location, isAutoRedirect: false, isFinal: true };
+      return { location: findLocation(location, uri, onRegex, trace).location, isAutoRedirect: false, isFinal: true };
     }
-  }
+  } else if (trace) traceSkipped(trace, table.regexes, `"^~" of ${prefix.name} forbids it`);
   return inner ?? { location: outer, isAutoRedirect: false, isFinal: false };
 }

@@ -8,7 +8,9 @@ export const processLog: { log: ErrorLog | undefined } = { log: undefined };
 
 /** Writes a line about request `r`. */
 export function logRequest(r: Exchange, level: LogLevel, message: string): void {
-  const log = (r.location && coreModule.location(r.location).error_log) ?? processLog.log;
+  r.client.trace?.observe('log', `[${level}] ${message}`);
+  const { listen } = r.client;
+  const log = (r.location && coreModule.location(r.location).error_log) ?? listen.log ?? processLog.log;
   if (!log?.isOn(level)) return;
   const { logAction } = r.main;
   log.write(level, (logAction ? `${message} while ${logAction}` : message) + requestContext(r), r.client.number);

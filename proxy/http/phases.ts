@@ -23,13 +23,13 @@ import { pathOf } from './paths.ts';
 
 export type PhaseHandler = (r: Exchange) => number;
 
-type Step =
-  | {
-      readonly kind: 'generic' | 'rewrite' | 'access' | 'content';
-      readonly phase: string;
-      readonly handler: PhaseHandler;
-    }
-  | { readonly kind: 'find-config' | 'post-rewrite' | 'post-access'; readonly phase: string };
+interface HandlerStep {
+  readonly kind: 'generic' | 'rewrite' | 'access' | 'content';
+  readonly phase: string;
+  readonly handler: PhaseHandler;
+}
+
+type Step = HandlerStep | { readonly kind: 'find-config' | 'post-rewrite' | 'post-access'; readonly phase: string };
 
 const ORDER: readonly (readonly [phase: string, kind: Step['kind'], handlers?: readonly PhaseHandler[]])[] = [
   ['post-read', 'generic', [realipHandler]],
@@ -80,12 +80,12 @@ function advance(r: Exchange, step: Step): boolean {
       const rc = step.handler(r);
       if (rc === OK) r.phase = NEXT_PHASE[r.phase]!;
       else if (rc === DECLINED) r.phase++;
-      else return stop(r, rc);
+      else return stopAt(r, step, rc);
       return true;
     }
     case 'rewrite': {
       const rc = step.handler(r);
-      if (rc !== DECLINED) return stop(r, rc);
+      if (rc !== DECLINED) return stopAt(r, step, rc);
       r.phase++;
       return true;
     }
@@ -96,7 +96,7 @@ function advance(r: Exchange, step: Step): boolean {
     case 'post-rewrite':
       return postRewrite(r);
     case 'access':
-      return checkAccess(r, step.handler);
+      return checkAccess(r, step);
     case 'post-access': {
       const code = r.accessCode;
       r.accessCode = 0;
@@ -118,6 +118,18 @@ function stop(r: Exchange, rc: number): false {
   return false;
 }
 
+/** The same, for a handler whose name tells a trace who ended the walk. */
+function stopAt(r: Exchange, step: HandlerStep, rc: number): false {
+  if (r.client.trace && rc !== AGAIN && rc !== DONE) tellOutcome(r, step, rc);
+  return stop(r, rc);
+}
+
+function tellOutcome(r: Exchange, { phase, handler }: HandlerStep, rc: number): void {
+  const name = handler.name.replace(/Handler$/, '').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  const outcome = rc === OK ? 'agrees' : rc === AGAIN || rc === DONE ? 'waits' : `ends the request with ${rc}`;
+  r.client.trace!.observe('phase', `${phase} phase: ${name} ${outcome}`, r.location);
+}
+
 /** After a rewrite changed the URI the location is looked for again, ten times at most. */
 function postRewrite(r: Exchange): boolean {
   if (!r.isUriRewritten) {
@@ -135,16 +147,17 @@ function postRewrite(r: Exchange): boolean {
 }
 
 /** `satisfy all`: every handler must agree; `satisfy any`: one is enough, and a refusal waits for the last one. */
-function checkAccess(r: Exchange, handler: PhaseHandler): boolean {
+function checkAccess(r: Exchange, step: HandlerStep): boolean {
   if (r.parent) {
     r.phase = NEXT_PHASE[r.phase]!;
     return true;
   }
-  const rc = handler(r);
+  const rc = step.handler(r);
   if (rc === DECLINED) {
     r.phase++;
     return true;
   }
+  if (r.client.trace) tellOutcome(r, step, rc);
   if (rc === AGAIN || rc === DONE) return false;
   if (coreModule.location(r.location).satisfy === 'all') {
     if (rc !== OK) return refuse(r, rc);
@@ -175,7 +188,10 @@ function refuse(r: Exchange, code: number): false {
 function content(r: Exchange, handler: PhaseHandler): boolean {
   if (r.contentHandler) return endContent(r, r.contentHandler(r));
   const rc = handler(r);
-  if (rc !== DECLINED) return endContent(r, rc);
+  if (rc !== DECLINED) {
+    if (r.client.trace && rc >= 300) tellOutcome(r, { kind: 'content', phase: 'content', handler }, rc);
+    return endContent(r, rc);
+  }
   r.phase++;
   if (r.phase < STEPS.length) return true;
   if (!r.uri.endsWith('/')) return stop(r, 404);

@@ -26,14 +26,22 @@ export class Server {
   }
 }
 
+/** A server, and the name of it that a host matched. */
+export interface Found {
+  readonly server: Server;
+  readonly name: ServerName;
+  /** Where a regular expression decided. */
+  readonly match?: RegExpExecArray;
+}
+
 /** The names of the servers of one listening address. */
 export class ServerTable {
   readonly default: Server;
-  #exact = new Map<string, Server>();
+  #exact = new Map<string, Found>();
   /** `*.example.com` under `example.com`; `www.example.*` under `www.example`. */
-  #heads = new Map<string, Server>();
-  #tails = new Map<string, Server>();
-  #regexes: [CompiledRegex, Server][] = [];
+  #heads = new Map<string, Found>();
+  #tails = new Map<string, Found>();
+  #regexes: [CompiledRegex, Found][] = [];
   readonly isSingle: boolean;
 
   constructor(standard: Server, servers: readonly Server[], onConflict: (name: string) => void) {
@@ -45,12 +53,13 @@ export class ServerTable {
   }
 
   #add(name: ServerName, server: Server, onConflict: (name: string) => void): void {
-    const put = (map: Map<string, Server>, key: string): void => {
+    const found: Found = { server, name };
+    const put = (map: Map<string, Found>, key: string): void => {
       if (map.has(key)) onConflict(name.text);
-      else map.set(key, server);
+      else map.set(key, found);
     };
     const lower = name.text.toLowerCase();
-    if (name.kind === 'regex') this.#regexes.push([name.regex!, server]);
+    if (name.kind === 'regex') this.#regexes.push([name.regex!, found]);
     else if (name.kind === 'exact') put(this.#exact, lower);
     else if (name.kind === 'head') put(this.#heads, lower.slice(2));
     else if (name.kind === 'tail') put(this.#tails, lower.slice(0, -2));
@@ -61,29 +70,25 @@ export class ServerTable {
   }
 
   /** The server of a lower-case host, and the regular expression's match where one decided. */
-  find(host: string): { server: Server; match?: RegExpExecArray } | undefined {
-    if (host === '') {
-      const nameless = this.#exact.get('');
-      return nameless && { server: nameless };
-    }
+  find(host: string): Found | undefined {
     const exact = this.#exact.get(host);
-    if (exact) return { server: exact };
+    if (exact || host === '') return exact;
     if (this.#heads.size) {
       for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
         if (dot === 0) continue;
-        const server = this.#heads.get(host.slice(dot + 1));
-        if (server) return { server };
+        const found = this.#heads.get(host.slice(dot + 1));
+        if (found) return found;
       }
     }
     if (this.#tails.size) {
       for (let dot = host.lastIndexOf('.'); dot > 0; dot = host.lastIndexOf('.', dot - 1)) {
-        const server = this.#tails.get(host.slice(0, dot));
-        if (server) return { server };
+        const found = this.#tails.get(host.slice(0, dot));
+        if (found) return found;
       }
     }
-    for (const [regex, server] of this.#regexes) {
+    for (const [regex, found] of this.#regexes) {
       const match = regex.regex.exec(host);
-      if (match) return { server, match };
+      if (match) return { ...found, match };
     }
     return undefined;
   }

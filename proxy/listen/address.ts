@@ -2,6 +2,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import type { VariableTable } from '../config/variables.ts';
 import type { Server, ServerTable } from '../http/virtual-server.ts';
+import type { ErrorLog } from '../log.ts';
 
 export interface ParsedAddress {
   readonly family: 4 | 6 | 'unix' | 'name';
@@ -65,5 +66,7 @@ export interface ListenAddress {
   defaultServer: Server;
   table: ServerTable | undefined;
   variables: VariableTable | undefined;
+  /** The log of its requests where no level has one, in place of the process's (several configurations in a process). */
+  log?: ErrorLog;
   readonly place: { file: string; line: number };
 }

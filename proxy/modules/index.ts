@@ -48,6 +48,10 @@ export function indexHandler(r: Exchange): number {
     }
     const path = directory + name;
     const file = testFile(r, path);
+    r.client.trace?.observe(
+      'file',
+      `index: ${path} ${file.error === '' ? 'is there' : `is not there (${file.error})`}`,
+    );
     if (file.error === '') {
       internalRedirect(r, r.uri + name, r.args);
       return DONE;

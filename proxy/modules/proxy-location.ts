@@ -66,6 +66,7 @@ export function prepareProxy(location: Location, compiler: Compiler): void {
     resolver: resolver.resolver,
     resolverTimeoutMs: resolver.resolver_timeout,
     upstreams: compiler.upstreams,
+    surroundings: compiler.options.surroundings,
   };
   const prepared: ProxyLocation = {
     pass,

@@ -34,7 +34,9 @@ export function parseResolver(cf: Cf): Resolver {
   }
   if (!hasIpv4 && !hasIpv6) cf.fail('"ipv4" and "ipv6" cannot both be "off"');
   if (names.length === 0) cf.fail('no name servers defined');
-  const settings: ResolverSettings = { servers: [], validMs, hasIpv4, hasIpv6 };
+  const { surroundings } = cf.compiler.options;
+  const lookup = surroundings && ((host: string) => surroundings.lookup(host));
+  const settings: ResolverSettings = { servers: [], validMs, hasIpv4, hasIpv6, lookup };
   for (const name of names) {
     const parsed = parseAddress(name, 53);
     if (typeof parsed === 'string') return cf.fail(`${parsed} in resolver "${name}"`);

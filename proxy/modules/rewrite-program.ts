@@ -1,6 +1,7 @@
 // What the rewrite directives of one block compile to: a list of steps, run in order, `if` blocks inside it. Steps
 // change the request; the last one run may end the program with a status. Mirrors ngx_http_script.c.
 
+import type { Directive } from '../config/parser.ts';
 import type { Template } from '../config/template.ts';
 import type { VariableRef } from '../config/variables.ts';
 import { DECLINED } from '../http/codes.ts';
@@ -9,6 +10,7 @@ import { enterLocation } from '../http/find-config.ts';
 import type { Location } from '../http/location.ts';
 import type { Matcher } from '../http/matcher.ts';
 import { sendText } from '../http/send-text.ts';
+import { directiveText } from '../http/trace.ts';
 import { escapeArgs, unescapeRedirect } from '../http/uri.ts';
 import type { Condition } from './rewrite-condition.ts';
 
@@ -27,6 +29,15 @@ export class Run {
 
   note(message: string): void {
     if (this.isLogged) this.r.log('notice', message);
+  }
+
+  /** Tells a trace what the directive at hand did. */
+  tell(at: Directive, outcome: string): void {
+    this.r.client.trace?.observe('rewrite', `${directiveText(at)}  ${outcome}`, at);
+  }
+
+  get isTraced(): boolean {
+    return this.r.client.trace !== undefined;
   }
 
   /** Ends the run with a return code or status. */
@@ -69,10 +80,12 @@ export function evaluateCaptures(value: Template, r: Exchange, isEscaping: boole
 
 /** `set $name value`. */
 export class SetStep implements Step {
+  readonly #at: Directive;
   readonly #ref: VariableRef;
   readonly #value: Template;
 
-  constructor(ref: VariableRef, value: Template) {
+  constructor(at: Directive, ref: VariableRef, value: Template) {
+    this.#at = at;
     this.#ref = ref;
     this.#value = value;
   }
@@ -80,6 +93,7 @@ export class SetStep implements Step {
   run(run: Run): boolean {
     const value = evaluateCaptures(this.#value, run.r, run.escapesCaptures);
     const ref = this.#ref;
+    if (run.isTraced) run.tell(this.#at, `$${ref.name} = "${value}"`);
     if (ref.variable!.set) ref.variable!.set(run.r, value);
     else ref.store(run.r, value);
     return false;
@@ -88,7 +102,15 @@ export class SetStep implements Step {
 
 /** `break`. */
 export class BreakStep implements Step {
-  run({ r }: Run): boolean {
+  readonly #at: Directive;
+
+  constructor(at: Directive) {
+    this.#at = at;
+  }
+
+  run(run: Run): boolean {
+    const { r } = run;
+    if (run.isTraced) run.tell(this.#at, 'the rest of this block is left out');
     if (r.isUriRewritten) {
       r.isLocationValid = false;
       r.isUriRewritten = false;
@@ -99,16 +121,19 @@ export class BreakStep implements Step {
 
 /** `return code [text]`. */
 export class ReturnStep implements Step {
+  readonly #at: Directive;
   readonly #status: number;
   readonly #text: Template | undefined;
 
-  constructor(status: number, text: Template | undefined) {
+  constructor(at: Directive, status: number, text: Template | undefined) {
+    this.#at = at;
     this.#status = status;
     this.#text = text;
   }
 
   run(run: Run): boolean {
     const text = this.#text;
+    if (run.isTraced) run.tell(this.#at, `answers ${this.#status}${text ? ` "${text.evaluate(run.r)}"` : ''}`);
     if (this.#status >= 400 && (!text || text.constant === '')) return run.end(this.#status);
     return run.end(sendText(run.r, this.#status, text ? text.evaluate(run.r) : ''));
   }
@@ -116,17 +141,20 @@ export class ReturnStep implements Step {
 
 /** `if (condition) { … }`: the block's steps, and the location whose settings hold from then on. */
 export class IfStep implements Step {
+  readonly #at: Directive;
   readonly #condition: Condition;
   readonly #location: Location | undefined;
   readonly steps: Step[] = [];
 
-  constructor(condition: Condition, location: Location | undefined) {
+  constructor(at: Directive, condition: Condition, location: Location | undefined) {
+    this.#at = at;
     this.#condition = condition;
     this.#location = location;
   }
 
   run(run: Run): boolean {
     const holds = this.#condition(run);
+    if (run.isTraced) run.tell(this.#at, holds ? 'is true' : 'is false');
     if (!holds) return false;
     if (this.#location) {
       run.r.location = this.#location;
@@ -137,6 +165,7 @@ export class IfStep implements Step {
 }
 
 export interface Rewriting {
+  readonly at: Directive;
   readonly matcher: Matcher;
   /** The replacement up to its first `?` (whole for a redirect), and what follows it. */
   readonly target: Template;
@@ -164,6 +193,7 @@ export class RewriteStep implements Step {
     const subject = r.uri;
     if (!to.matcher.exec(r, subject)) {
       run.note(`"${pattern}" does not match "${subject}"`);
+      if (run.isTraced) run.tell(to.at, `does not match "${subject}"`);
       r.captures = undefined;
       return false;
     }
@@ -187,6 +217,7 @@ export class RewriteStep implements Step {
     let target = unescapeRedirect(evaluateCaptures(to.target, r, true));
     if (to.keepsArgs && r.args !== '') target += (to.target.source.includes('?') ? '&' : '?') + r.args;
     run.note(`rewritten redirect: "${target}"`);
+    if (run.isTraced) run.tell(to.at, `matches: ${to.redirectStatus} to "${target}"`);
     r.out.setLocation(target);
     run.status = to.redirectStatus;
     return true;
@@ -201,6 +232,8 @@ export class RewriteStep implements Step {
       r.args = to.keepsArgs && r.args !== '' ? `${query}&${r.args}` : query;
     } else if (!to.keepsArgs) r.args = '';
     run.note(`rewritten data: "${uri}", args: "${r.args}"`);
+    if (run.isTraced)
+      run.tell(to.at, `matches "${r.uri}": now "${uri}"${r.args === '' ? '' : `, arguments "${r.args}"`}`);
     if (uri === '') {
       r.log('error', 'the rewritten URI has a zero length');
       run.status = 500;

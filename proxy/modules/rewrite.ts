@@ -16,7 +16,7 @@ export const rewriteModule = defineModule('rewrite', {
   location: {
     rewrite: action(WHERE, '2-3', 'regex replacement [last | break | redirect | permanent]', addRewrite),
     return: action(WHERE, '1-2', 'code [text] | code URL | URL', addReturn),
-    break: action(WHERE, 'none', '', (cf) => stepsOf(cf).push(new BreakStep())),
+    break: action(WHERE, 'none', '', (cf) => stepsOf(cf).push(new BreakStep(cf.directive))),
     if: action(SERVER | LOCATION, '1+', '(condition) { ... }', openIf, { isBlock: true }),
     set: action(WHERE, '2', '$variable value', addSet),
     rewrite_log: flag(HSLI | SERVER_IF, false),
@@ -65,6 +65,7 @@ function addRewrite(cf: Cf): void {
   const question = redirectStatus ? -1 : replacement.indexOf('?');
   stepsOf(cf).push(
     new RewriteStep({
+      at: cf.directive,
       matcher,
       target: cf.template(question < 0 ? replacement : replacement.slice(0, question)),
       query: question < 0 ? undefined : cf.template(replacement.slice(question + 1)),
@@ -81,11 +82,11 @@ function addReturn(cf: Cf): void {
   if (/^\d+$/.test(first)) {
     const status = Number(first);
     if (status > 999) cf.fail(`invalid return code "${first}"`);
-    stepsOf(cf).push(new ReturnStep(status, second === undefined ? undefined : cf.template(second)));
+    stepsOf(cf).push(new ReturnStep(cf.directive, status, second === undefined ? undefined : cf.template(second)));
     return;
   }
   if (second !== undefined || !isAbsolute(first)) cf.fail(`invalid return code "${first}"`);
-  stepsOf(cf).push(new ReturnStep(302, cf.template(first)));
+  stepsOf(cf).push(new ReturnStep(cf.directive, 302, cf.template(first)));
 }
 
 function addSet(cf: Cf): void {
@@ -95,7 +96,7 @@ function addSet(cf: Cf): void {
   const key = name.slice(1).toLowerCase();
   const ref = cf.compiler.variables.declare(key, { get: (r) => uninitialized(r, key), isCached: true }, cf.directive);
   const text: Template = cf.template(value);
-  stepsOf(cf).push(new SetStep(ref, text));
+  stepsOf(cf).push(new SetStep(cf.directive, ref, text));
 }
 
 function uninitialized(r: Exchange, name: string): string {
@@ -111,7 +112,7 @@ function openIf(cf: Cf): void {
   const condition = parseCondition(cf);
   const location = new Location('noname', outer.name, directive, outer);
   const isServer = scope.context === SERVER;
-  const step = new IfStep(condition, isServer ? undefined : location);
+  const step = new IfStep(directive, condition, isServer ? undefined : location);
   stepsOf(cf).push(step);
   location.prepared.set(PROGRAM, step.steps);
   const inner = new Scope(isServer ? SERVER_IF : LOCATION_IF, scope);

@@ -17,6 +17,10 @@ export function staticHandler(r: Exchange): number {
   const path = pathOf(r);
   if (path === undefined) return 500;
   const file = openFile(r, path);
+  r.client.trace?.observe(
+    'file',
+    `static: ${path} ${file.error === '' ? (file.isDir ? 'is a directory' : 'is there') : `is not there (${file.error})`}`,
+  );
   if (file.error !== '') return refuseFile(r, file);
   if (file.isDir) {
     const to = `${escapeUri(r.uri)}/`;

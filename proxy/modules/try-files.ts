@@ -1,6 +1,6 @@
 // `try_files`: the first file or directory that is there becomes the URI; the last argument says where to go
 // otherwise. In the precontent phase. Mirrors ngx_http_try_files_module, its treatment of `alias` included.
-import { errnoText } from '../config/error.ts';
+import { errnoText, type Place } from '../config/error.ts';
 import { custom, defineModule, LOCATION, SERVER } from '../config/rows.ts';
 import type { Template } from '../config/template.ts';
 import { DECLINED, DONE } from '../http/codes.ts';
@@ -14,6 +14,7 @@ interface TryFiles {
   readonly fallback: Template;
   /** Status to answer with instead of the fallback, 0: none. */
   readonly code: number;
+  readonly place: Place;
 }
 
 export const tryFilesModule = defineModule('try-files', {
@@ -35,7 +36,7 @@ export const tryFilesModule = defineModule('try-files', {
           const isDir = name.endsWith('/');
           return { name: cf.template(isDir ? name.slice(0, -1) : name), isDir };
         });
-        return { files, fallback: cf.template(last), code };
+        return { files, fallback: cf.template(last), code, place: cf.directive };
       },
     }),
   },
@@ -48,11 +49,13 @@ export function tryFilesHandler(r: Exchange): number {
   const base = rootPathOf(r);
   if (base === undefined) return 500;
   const root = rootOf(r.location);
+  const { trace } = r.client;
 
   for (const { name, isDir } of conf.files) {
     const uri = relativeToAlias(r, name);
     const path = base + uri;
     const file = testFile(r, path);
+    if (trace) trace.observe('file', tried(path, isDir, file), conf.place);
     if (file.error !== '') {
       if (file.error !== 'ENOENT' && file.error !== 'ENOTDIR' && file.error !== 'ENAMETOOLONG') {
         r.log('crit', `${file.failed} "${path}" failed ${errnoText(file.cause)}`);
@@ -70,8 +73,12 @@ export function tryFilesHandler(r: Exchange): number {
     return DECLINED;
   }
 
-  if (conf.code) return conf.code;
+  if (conf.code) {
+    trace?.observe('file', `try_files: nothing was there: =${conf.code}`, conf.place);
+    return conf.code;
+  }
   const target = relativeToAlias(r, conf.fallback);
+  trace?.observe('file', `try_files: nothing was there: on to ${target}`, conf.place);
   if (target.startsWith('@')) namedLocation(r, target);
   else {
     const question = target.indexOf('?');
@@ -79,6 +86,14 @@ export function tryFilesHandler(r: Exchange): number {
     else internalRedirect(r, target.slice(0, question), target.slice(question + 1));
   }
   return DONE;
+}
+
+/** What a trace is told of a candidate. */
+function tried(path: string, isDir: boolean, file: ReturnType<typeof testFile>): string {
+  const wanted = isDir ? 'a directory' : 'a file';
+  if (file.error !== '') return `try_files: ${path} (${wanted}) is not there (${file.error})`;
+  if (file.isDir !== isDir) return `try_files: ${path} is there, but is not ${wanted}`;
+  return `try_files: ${path} is there, ${wanted}: chosen`;
 }
 
 /** A name with variables loses the location's name, which the alias stands for. */

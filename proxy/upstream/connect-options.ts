@@ -10,6 +10,11 @@ import { tlsOptions } from './tls.ts';
 /** Options for `peer`, or undefined when the request cannot be sent at all (a certificate cannot be loaded). */
 export function connectOptions(u: UpstreamRequest, peer: Peer, tlsName: string): ConnectOptions | undefined {
   const { settings, r, target } = u;
+  const { trace } = r.client;
+  if (trace) {
+    trace.connecting(u, peer);
+    return undefined;
+  }
   let localAddress: string | undefined;
   let localPort: number | undefined;
   if (settings.bind) {
@@ -29,7 +34,8 @@ export function connectOptions(u: UpstreamRequest, peer: Peer, tlsName: string):
       return undefined;
     }
   }
-  return { localAddress, localPort, isSocketKeepalive: settings.isSocketKeepalive, tls };
+  const address = settings.surroundings?.route(peer, u.choice!.upstream);
+  return { localAddress, localPort, isSocketKeepalive: settings.isSocketKeepalive, tls, address };
 }
 
 /** `address`, `address:port` or `[address]:port`. */

@@ -31,6 +31,8 @@ export interface ConnectOptions {
   readonly isSocketKeepalive: boolean;
   /** TLS settings; undefined for a plain connection. */
   readonly tls: TlsOptions | undefined;
+  /** Where the connection is made instead of the peer's own address. */
+  readonly address?: PeerAddress | undefined;
 }
 
 export class UpstreamConnection {
@@ -51,7 +53,8 @@ export class UpstreamConnection {
   #sentBefore = 0;
   readonly #deadline: Deadline;
 
-  constructor(peerName: string, address: PeerAddress, options: ConnectOptions, owner: ConnectionOwner) {
+  constructor(peerName: string, peerAddress: PeerAddress, options: ConnectOptions, owner: ConnectionOwner) {
+    const address = options.address ?? peerAddress;
     this.peerName = peerName;
     this.#owner = owner;
     this.#deadline = new Deadline(() => this.#expired());

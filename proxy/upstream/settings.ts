@@ -3,6 +3,7 @@
 import type { Template } from '../config/template.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Resolver } from '../resolver.ts';
+import type { Surroundings } from '../surroundings.ts';
 import type { CacheSettings } from './cache/settings.ts';
 import type { NextWord } from './next-upstream.ts';
 import type { UpstreamTls } from './tls.ts';
@@ -59,6 +60,7 @@ export interface UpstreamSettings {
   readonly resolverTimeoutMs: number;
   /** Every upstream of the configuration, for names that come out of variables. */
   readonly upstreams: ReadonlyMap<string, Upstream>;
+  readonly surroundings: Surroundings | undefined;
 }
 
 /** A directory for temporary files and how many digits of a file's number each level of it takes. */
