@@ -17,6 +17,9 @@ import { ReadAhead } from './read-ahead.ts';
 import { applyFields, applyUri, useServer } from './request-checks.ts';
 import { ClientTunnel } from './tunnel.ts';
 
+/** How long after a response the next request is still expected when the worker is asked to stop. */
+const RECENT_MS = 250;
+
 type State = 'idle' | 'head' | 'busy' | 'lingering' | 'raw' | 'closed';
 
 /** Serves HTTP/1.x on an accepted (and, for TLS, secured) socket. `isPlainOnTls`: answer 497 to whatever comes. */
@@ -32,6 +35,7 @@ export class Http1Connection implements Downstream {
   #isPipelined = false;
   readonly #deadline: Deadline;
   #state: State = 'idle';
+  #idleSince = 0;
   readonly #ahead: ReadAhead;
   #isClientGone = false;
   #r: Exchange | undefined;
@@ -61,9 +65,12 @@ export class Http1Connection implements Downstream {
     socket.on('close', () => this.#onClose());
   }
 
-  /** Nothing is being served: it may be closed without loss. */
+  /**
+   * Nothing is being served, nor was a moment ago: it may be closed. nginx closes idle connections at once and so loses
+   * the request that a busy client has just sent; here a reload under load loses none.
+   */
   get isIdle(): boolean {
-    return this.#state === 'idle';
+    return this.#state === 'idle' && performance.now() - this.#idleSince > RECENT_MS;
   }
 
   /** Ends the connection at once. */
@@ -419,9 +426,10 @@ export class Http1Connection implements Downstream {
   #next(r: Exchange): void {
     const conf = coreModule.location(r.location);
     this.#isReadingBody = false;
-    if (r.isKeepalive && !shutdown.isExiting && conf.keepalive_timeout.timeoutMs > 0 && !this.#isClientGone) {
+    if (r.isKeepalive && conf.keepalive_timeout.timeoutMs > 0 && !this.#isClientGone) {
       this.#r = undefined;
       this.#state = 'idle';
+      this.#idleSince = performance.now();
       counters.waiting++;
       this.#deadline.set(conf.keepalive_timeout.timeoutMs);
       // Pipelined: not recursively, or a long pipeline would overflow the stack.
