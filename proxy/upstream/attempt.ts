@@ -60,6 +60,7 @@ export class Attempt implements ConnectionOwner, SenderOwner {
     if (!connection.isTls || !tls?.reusesSessions) return;
     connection.tlsSocket.on('session', (session: Buffer) => {
       peer.tlsSession = session;
+      if (!connection.tlsSocket.isSessionReused()) peer.tlsCertificate = connection.tlsSocket.getPeerX509Certificate();
     });
   }
 
@@ -74,7 +75,9 @@ export class Attempt implements ConnectionOwner, SenderOwner {
     const { tls } = u.settings;
     if (connection.isTls && tls) {
       u.action = 'SSL handshaking to upstream';
-      const fault = tls.verifies ? certificateFault(connection.tlsSocket, this.#tlsName, tls.verifyDepth) : undefined;
+      const fault = tls.verifies
+        ? certificateFault(connection.tlsSocket, this.peer, this.#tlsName, tls.verifyDepth)
+        : undefined;
       if (fault !== undefined) {
         u.log('error', fault);
         u.next('error');

@@ -1,6 +1,8 @@
 // One server address of an upstream and what is known of its health. Weights, failures and connection counts are those
 // of nginx's ngx_http_upstream_rr_peer_t; times are in whole seconds, because fail_timeout counts in them.
 
+import type { X509Certificate } from 'node:crypto';
+
 /** Where a peer listens. */
 export interface PeerAddress {
   readonly family: 4 | 6 | 'unix';
@@ -54,6 +56,8 @@ export class Peer {
   checkedS = 0;
   /** TLS session of the last connection, to be resumed by the next. */
   tlsSession: Buffer | undefined;
+  /** The certificate that the session began with. */
+  tlsCertificate: X509Certificate | undefined;
 
   constructor(address: PeerAddress, server: string, parameters: ServerParameters) {
     this.name = addressText(address);

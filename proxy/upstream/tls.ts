@@ -1,12 +1,11 @@
 // TLS towards upstream servers: contexts made once for a location (or for each certificate that a variable names),
 // which name is asked for and checked, and what OpenSSL's verdicts are called in the log. Mirrors the ssl parts of
 // ngx_http_upstream.c and ngx_event_openssl.c.
+import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import {
   type ConnectionOptions,
-  checkServerIdentity,
   createSecureContext,
-  type DetailedPeerCertificate,
   type SecureContext,
   type SecureContextOptions,
   type TLSSocket,
@@ -91,7 +90,7 @@ const VERIFY_ERRORS: Readonly<Record<string, readonly [number, string]>> = {
 };
 
 /** What is wrong with the server's certificate, in nginx's words; undefined when it is good for `name`. */
-export function certificateFault(socket: TLSSocket, name: string, depth: number): string | undefined {
+export function certificateFault(socket: TLSSocket, peer: Peer, name: string, depth: number): string | undefined {
   // Node reports the chain's verdict here; the name is checked below, by the name that nginx checks.
   const error = socket.authorizationError as unknown as (Error & { code?: string }) | string | null | undefined;
   if (error) {
@@ -100,12 +99,11 @@ export function certificateFault(socket: TLSSocket, name: string, depth: number)
       return verifyError(code);
     }
   }
-  const host = name.startsWith('[') ? name.slice(1, -1) : name;
-  const certificate = socket.getPeerCertificate(true);
-  if (chainLength(certificate) - 2 > depth) return verifyError('CERT_CHAIN_TOO_LONG');
-  if (!certificate.subject || checkServerIdentity(host, certificate) !== undefined) {
-    return `upstream SSL certificate does not match "${name}"`;
-  }
+  // The runtime does not show the certificate of a resumed session: it is the one that the session began with.
+  if (!socket.isSessionReused()) peer.tlsCertificate = socket.getPeerX509Certificate();
+  const certificate = peer.tlsCertificate;
+  if (certificate && chainLength(certificate) - 2 > depth) return verifyError('CERT_CHAIN_TOO_LONG');
+  if (certificate?.checkHost(name) === undefined) return `upstream SSL certificate does not match "${name}"`;
   return undefined;
 }
 
@@ -114,13 +112,9 @@ function verifyError(code: string): string {
   return `upstream SSL certificate verify error: (${number}:${text})`;
 }
 
-/** Certificates from the server's to the one that signs itself. */
-function chainLength(leaf: DetailedPeerCertificate): number {
+/** Certificates from the server's to the last one that is known. */
+function chainLength(leaf: X509Certificate): number {
   let length = 1;
-  let at = leaf;
-  while (at.issuerCertificate && at.issuerCertificate !== at) {
-    at = at.issuerCertificate;
-    length++;
-  }
+  for (let at = leaf; at.issuerCertificate && at.issuerCertificate !== at; at = at.issuerCertificate) length++;
   return length;
 }
