@@ -11,7 +11,7 @@ import type { UpstreamRequest } from './request.ts';
 import { type SenderOwner, StoredSender, type StreamedSender } from './request-sender.ts';
 import { UpstreamResponse } from './response.ts';
 import type { UpstreamState } from './state.ts';
-import { certificateFault, tlsNameOf } from './tls.ts';
+import { certificateFault, noteCertificate, tlsNameOf } from './tls.ts';
 
 export class Attempt implements ConnectionOwner, SenderOwner {
   readonly #u: UpstreamRequest;
@@ -60,7 +60,6 @@ export class Attempt implements ConnectionOwner, SenderOwner {
     if (!connection.isTls || !tls?.reusesSessions) return;
     connection.tlsSocket.on('session', (session: Buffer) => {
       peer.tlsSession = session;
-      if (!connection.tlsSocket.isSessionReused()) peer.tlsCertificate = connection.tlsSocket.getPeerX509Certificate();
     });
   }
 
@@ -75,6 +74,7 @@ export class Attempt implements ConnectionOwner, SenderOwner {
     const { tls } = u.settings;
     if (connection.isTls && tls) {
       u.action = 'SSL handshaking to upstream';
+      noteCertificate(connection.tlsSocket, this.peer);
       const fault = tls.verifies
         ? certificateFault(connection.tlsSocket, this.peer, this.#tlsName, tls.verifyDepth)
         : undefined;

@@ -89,6 +89,11 @@ const VERIFY_ERRORS: Readonly<Record<string, readonly [number, string]>> = {
   HOSTNAME_MISMATCH: [62, 'hostname mismatch'],
 };
 
+/** Keeps the certificate of a full handshake: the runtime does not show that of a resumed session, which is the same. */
+export function noteCertificate(socket: TLSSocket, peer: Peer): void {
+  if (!socket.isSessionReused()) peer.tlsCertificate = socket.getPeerX509Certificate();
+}
+
 /** What is wrong with the server's certificate, in nginx's words; undefined when it is good for `name`. */
 export function certificateFault(socket: TLSSocket, peer: Peer, name: string, depth: number): string | undefined {
   // Node reports the chain's verdict here; the name is checked below, by the name that nginx checks.
@@ -99,8 +104,6 @@ export function certificateFault(socket: TLSSocket, peer: Peer, name: string, de
       return verifyError(code);
     }
   }
-  // The runtime does not show the certificate of a resumed session: it is the one that the session began with.
-  if (!socket.isSessionReused()) peer.tlsCertificate = socket.getPeerX509Certificate();
   const certificate = peer.tlsCertificate;
   if (certificate && chainLength(certificate) - 2 > depth) return verifyError('CERT_CHAIN_TOO_LONG');
   if (certificate?.checkHost(name) === undefined) return `upstream SSL certificate does not match "${name}"`;
