@@ -1,8 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
+  // The examples import the package as its users do.
+  resolve: { alias: { portico: new URL('./proxy/testing/index.ts', import.meta.url).pathname } },
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
     pool: 'forks',
     // Tests start real processes on a two-core machine: two files at a time keep them fast and fair.
     maxWorkers: 2,

@@ -22,6 +22,8 @@ export const LEVEL_RANK: Readonly<Record<LogLevel, number>> = {
 /** A file that is appended to and can be reopened (USR1). Shared by all logs of one path. */
 export class LogFile {
   readonly path: string;
+  /** Takes what would be written; the file is then never opened. */
+  sink: ((text: string) => void) | undefined;
   #fd = -1;
 
   constructor(path: string) {
@@ -30,7 +32,7 @@ export class LogFile {
 
   /** Opens the file; throws a ConfigError with nginx's text. */
   open(): void {
-    if (this.#fd >= 0) return;
+    if (this.#fd >= 0 || this.sink) return;
     if (this.path === 'stderr') {
       this.#fd = 2;
       return;
@@ -43,6 +45,7 @@ export class LogFile {
   }
 
   write(text: string): void {
+    if (this.sink) this.sink(text);
     if (this.#fd < 0) return;
     const bytes = Buffer.from(text, 'latin1');
     try {

@@ -11,5 +11,5 @@ export interface Surroundings {
   /** Addresses of a host name, in place of the system's resolver and of DNS. */
   lookup(host: string): readonly HostAddress[];
   /** Where a connection to `peer` is made instead. */
-  route(peer: Peer, upstream: Upstream): PeerAddress;
+  route(peer: Peer, upstream: Upstream, isTls: boolean): PeerAddress;
 }

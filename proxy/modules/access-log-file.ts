@@ -31,6 +31,8 @@ process.on('exit', flushAccessLogs);
 
 export class AccessLogFile extends LogFile {
   buffering: Buffering | undefined;
+  /** Takes each line in place of the file, with the values of its variables. */
+  observer: ((line: string, values: Readonly<Record<string, string>>) => void) | undefined;
   #pending = '';
   #timer: NodeJS.Timeout | undefined;
   #isScheduled = false;

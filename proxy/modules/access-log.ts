@@ -175,7 +175,8 @@ export function writeAccessLog(r: Exchange): void {
       if (value === '' || value === '0') continue;
     }
     const line = `${log.format(r)}\n`;
-    if (log.file) log.file.append(line);
+    if (log.file?.observer) log.file.observer(line.slice(0, -1), log.format.values(r));
+    else if (log.file) log.file.append(line);
     else writeToNamed(r, log.path!.evaluate(r), line);
   }
 }

@@ -5,8 +5,14 @@ import type { Cf } from '../config/rows.ts';
 import type { VariableRef, VariableTable } from '../config/variables.ts';
 import type { Exchange } from '../http/exchange.ts';
 
+/** Makes a piece of a line of the access log. */
+type Operation = (r: Exchange) => string;
+
 /** Makes one line of the access log, without its newline. */
-export type LogFormat = (r: Exchange) => string;
+export interface LogFormat extends Operation {
+  /** The same as values by the names of the variables, not escaped. */
+  values(r: Exchange): Record<string, string>;
+}
 
 type Escaping = (value: string | undefined) => string;
 
@@ -58,7 +64,7 @@ export function loggedStatus(r: Exchange): string {
 }
 
 /** What the log works out when the line is written, whatever a variable of that name was before. Never escaped. */
-const OPERATIONS: Readonly<Record<string, LogFormat>> = {
+const OPERATIONS: Readonly<Record<string, Operation>> = {
   time_local: localTimeNow,
   time_iso8601: isoTimeNow,
   msec: () => seconds(turnMs()),
@@ -95,7 +101,8 @@ function compileFormat(
   fail: (message: string) => never,
 ): LogFormat {
   const literals: string[] = [''];
-  const values: (LogFormat | VariableRef)[] = [];
+  const values: (Operation | VariableRef)[] = [];
+  const names: string[] = [];
   for (const word of words) {
     let at = 0;
     while (at < word.length) {
@@ -110,11 +117,12 @@ function compileFormat(
       }
       if (name === '') fail(`invalid parameter "${word.slice(dollar)}"`);
       values.push(OPERATIONS[name] ?? table.named(name));
+      names.push(name);
       literals.push('');
       at = dollar + match[0].length;
     }
   }
-  return (r) => {
+  const format: Operation = (r) => {
     let line = literals[0]!;
     for (let i = 0; i < values.length; i++) {
       const value = values[i]!;
@@ -122,4 +130,9 @@ function compileFormat(
     }
     return line;
   };
+  const named = (r: Exchange): Record<string, string> =>
+    Object.fromEntries(
+      values.map((value, i) => [names[i]!, typeof value === 'function' ? value(r) : (value.get(r) ?? '-')]),
+    );
+  return Object.assign(format, { values: named });
 }

@@ -34,7 +34,7 @@ export function connectOptions(u: UpstreamRequest, peer: Peer, tlsName: string):
       return undefined;
     }
   }
-  const address = settings.surroundings?.route(peer, u.choice!.upstream);
+  const address = settings.surroundings?.route(peer, u.choice!.upstream, target.isTls);
   return { localAddress, localPort, isSocketKeepalive: settings.isSocketKeepalive, tls, address };
 }
 
