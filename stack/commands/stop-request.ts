@@ -36,9 +36,9 @@ export class StopRequest {
     if (this.#isSecondDue) act();
   }
 
-  /** Lets signals act as usual again. */
+  /** Everything is stopped. Signals stay caught: one more Ctrl-C must not take the exit status away. */
   dispose(): void {
-    for (const name of this.#signals) process.off(name, this.#onSignal);
+    this.#second = undefined;
     process.off('disconnect', this.#onSignal);
   }
 
@@ -48,8 +48,8 @@ export class StopRequest {
       this.#firstAt = now;
       this.#requested.resolve();
     } else if (now - this.#firstAt > SAME_WISH_MS) {
-      if (this.#second === undefined) this.#isSecondDue = true;
-      else this.#second();
+      this.#isSecondDue = true;
+      this.#second?.();
     }
   }
 }

@@ -165,7 +165,8 @@ export class Stack {
 
   #readinessOf(service: Service): Condition {
     if (service.healthcheck !== undefined) return 'service_healthy';
-    const isAwaited = this.#services.some(({ dependencies }) =>
+    // Whoever waits for its end makes it a one-shot, also when that one is not started this time.
+    const isAwaited = [...this.#project.services.values()].some(({ dependencies }) =>
       dependencies.some((one) => one.service === service.name && one.condition === 'service_completed_successfully'),
     );
     return isAwaited ? 'service_completed_successfully' : 'service_started';
