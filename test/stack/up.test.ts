@@ -210,8 +210,9 @@ test('a second Ctrl-C kills', async () => {
   await up.says(/deaf got TERM/);
   // Two signals close together are one wish (npm repeats a Ctrl-C), so it is asked again until it is heard.
   const again = setInterval(() => up.child.kill('SIGINT'), 50);
-  expect((await up.ended).status).toBe(130);
+  await up.says(/killing what is left/);
   clearInterval(again);
+  expect((await up.ended).status).toBe(130);
   expect(pids.some(isAlive)).toBe(false);
 });
 
