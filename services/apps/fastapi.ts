@@ -4,11 +4,11 @@
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import { asyncSleep } from '../gil/loop.ts';
-import { burn, native, sleep } from '../gil/python.ts';
+import { burn, native, nativeHoldingGil, sleep } from '../gil/python.ts';
 import { runtime } from '../runtime.ts';
 import { fastapi } from './fastapi/app.ts';
 import { Response, StreamingResponse } from './fastapi/responses.ts';
-import { float, int, list, model, optional, str, withDefault } from './fastapi/schema.ts';
+import { bool, float, int, list, model, optional, str, withDefault } from './fastapi/schema.ts';
 
 export const app = fastapi({ title: 'Portico demo', version: '1.0', module: import.meta.url });
 
@@ -27,8 +27,9 @@ app.get('/cpu', { query: { ms } }, ({ query }) => {
   return { cpu_ms: query.ms };
 });
 
-app.get('/native', { query: { ms } }, ({ query }) => {
-  native(query.ms);
+app.get('/native', { query: { ms, hold: withDefault(bool(), false) } }, ({ query }) => {
+  if (query.hold) nativeHoldingGil(query.ms);
+  else native(query.ms);
   return { native_ms: query.ms };
 });
 

@@ -3,7 +3,7 @@
  * server. Its FastAPI-style sibling has the same endpoints with the same answers.
  */
 
-import { burn, native, sleep } from '../gil/python.ts';
+import { burn, native, nativeHoldingGil, sleep } from '../gil/python.ts';
 import { runtime } from '../runtime.ts';
 import { flask } from './flask/app.ts';
 import { abort } from './flask/http-exception.ts';
@@ -27,7 +27,8 @@ app.get('/cpu', (request) => {
 
 app.get('/native', (request) => {
   const ms = request.number('ms', 0);
-  native(ms);
+  if (request.args.has('hold')) nativeHoldingGil(ms);
+  else native(ms);
   return { native_ms: ms };
 });
 

@@ -72,6 +72,7 @@ class GthreadMain {
   readonly #held: NetHandle[] = [];
   #kept = 0;
   #busy = 0;
+  #onJoined: (() => void) | null = null;
 
   constructor(worker: Worker, gil: Gil, queue: ThreadQueue, threads: readonly Thread[]) {
     this.#worker = worker;
@@ -81,20 +82,22 @@ class GthreadMain {
     this.#freeSlots = Array.from({ length: worker.settings.worker_connections }, (_, slot) => slot).reverse();
   }
 
-  /** Resolves when a first thread can serve. A thread that cannot load the application ends the process with its status. */
-  ready(): Promise<void> {
-    return new Promise((done) => {
-      for (const thread of this.#threads) {
-        thread.on('message', (message: ThreadMessage) => {
-          if (message.kind === 'ready') done();
-          else this.#onMessage(message);
-        });
-        thread.on('error', (error) => {
-          this.#worker.log.exception('Exception in worker process', error);
-          this.#leave(this.#worker.booted ? 1 : 3);
-        });
-      }
-    });
+  /** Resolves when all threads can serve. A thread that cannot load the application ends the process with its status. */
+  async ready(): Promise<void> {
+    const started = this.#threads.map(
+      (thread) =>
+        new Promise<void>((done) => {
+          thread.on('message', (message: ThreadMessage) => {
+            if (message.kind === 'ready') done();
+            else this.#onMessage(message);
+          });
+          thread.on('error', (error) => {
+            this.#worker.log.exception('Exception in worker process', error);
+            this.#leave(this.#worker.booted ? 1 : 3);
+          });
+        }),
+    );
+    await Promise.all(started);
   }
 
   accept(): void {
@@ -226,7 +229,7 @@ class GthreadMain {
 
   #onMessage(message: Exclude<ThreadMessage, { kind: 'ready' }>): void {
     if (message.kind === 'failed') this.#leave(message.status);
-    else if (message.kind === 'exit') this.#leave(message.status, false);
+    else if (message.kind === 'exit') this.#leaveNow(message.status);
     else if (message.kind === 'stop') this.#worker.stop();
     else this.#onDone(message);
   }
@@ -234,6 +237,7 @@ class GthreadMain {
   #onDone(message: Extract<ThreadMessage, { kind: 'done' }>): void {
     const connection = this.#connections.get(message.slot);
     this.#busy--;
+    if (this.#busy === 0) this.#onJoined?.();
     if (!connection) return;
     const { keepalive } = this.#worker.settings;
     this.#underGil(() => {
@@ -259,7 +263,10 @@ class GthreadMain {
     }
     const beat = setInterval(() => this.#worker.notify(), 1000);
     beat.unref();
-    setTimeout(() => this.#leave(0), this.#worker.settings.graceful_timeout * 1000).unref();
+    setTimeout(() => {
+      this.#worker.goodbye();
+      this.#leaveNow(0);
+    }, this.#worker.settings.graceful_timeout * 1000).unref();
     this.#leaveWhenIdle();
   }
 
@@ -267,9 +274,18 @@ class GthreadMain {
     if (this.#connections.size === 0) this.#leave(0);
   }
 
-  /** Ends the process. Node would wait for threads that are inside a system call, so a busy process is replaced instead of left. */
-  #leave(status: number, saysGoodbye = true): void {
-    if (saysGoodbye) this.#worker.goodbye();
+  /** Python's exit: the threads are joined first, however long that takes; the arbiter's patience is the limit. */
+  #leave(status: number): void {
+    if (this.#busy > 0) {
+      this.#onJoined = () => this.#leave(status);
+      return;
+    }
+    this.#worker.goodbye();
+    process.exit(status);
+  }
+
+  /** os._exit(), or the end of all patience. Node would wait for threads that are inside a system call. */
+  #leaveNow(status: number): void {
     if (this.#busy > 0) replaceProcess(status);
     process.exit(status);
   }

@@ -77,6 +77,15 @@ describe('the gthread worker', () => {
     expect(running.server.log.slice(from)).not.toContain('WORKER TIMEOUT');
   });
 
+  it('is killed for a call that keeps the GIL, since its main thread needs it too', async () => {
+    const from = running.server.log.length;
+    const answer = get(running.port, '/native?ms=5000&hold=1');
+    await running.server.said(/WORKER TIMEOUT/, from);
+    await answer;
+    await running.server.said(/Booting worker/, from);
+    expect(await get(running.port, '/')).toMatchObject({ status: 200 });
+  });
+
   it('shows the wait for the GIL', async () => {
     const start = `X-Request-Start: t=${Date.now()}\r\n`;
     const [one, two] = await Promise.all([
