@@ -54,8 +54,8 @@ export class Serving {
     // Requests that have arrived but were not read yet are served: look at the idle ones a turn of the loop later.
     const check = (): void => {
       for (const connection of openConnections) {
-        if (connection.isIdle) connection.destroy();
-        else connection.goAway?.();
+        if (connection.goAway) connection.goAway();
+        else if (connection.isIdle) connection.destroy();
       }
       if (openConnections.size === 0) done();
       else setTimeout(check, CHECK_MS);

@@ -22,6 +22,10 @@ export class Deadline {
     this.#arm(ms, now);
   }
 
+  get isSet(): boolean {
+    return this.#at !== 0;
+  }
+
   /** Forgets the deadline; the underlying timer is left to run out, as another deadline usually follows. */
   clear(): void {
     this.#at = 0;

@@ -9,7 +9,6 @@ import { type ClientConnection, counters } from './client.ts';
 import { H2FrameReader } from './h2-frame-reader.ts';
 import {
   CODE,
-  DEFAULT_FRAME_BYTES,
   DEFAULT_WINDOW,
   FLAG,
   FRAME,
@@ -19,18 +18,18 @@ import {
   HEAD_BYTES,
   MAX_FRAME_BYTES,
   MAX_WINDOW,
-  rstStreamFrame,
   SETTING,
   settingsFrame,
   windowUpdateFrame,
 } from './h2-frames.ts';
 import { HpackDecoder } from './h2-hpack.ts';
+import { H2Output } from './h2-output.ts';
 import { admit } from './h2-request.ts';
+import { readSettings, resetText } from './h2-settings.ts';
 import { H2Stream } from './h2-stream.ts';
 import { type OpenConnection, openConnections, shutdown } from './open-connections.ts';
+import { RequestBody } from './request-body.ts';
 
-/** Output is produced only while less than this waits in the socket. */
-const OUTPUT_BYTES = 65_536;
 /** Bytes of frames without use that are put up with (nginx's flood detection). */
 const IDLE_CHATTER_BYTES = 1_048_576;
 
@@ -42,34 +41,30 @@ export function serveH2(socket: Socket, client: ClientConnection): H2Connection 
 export class H2Connection implements OpenConnection {
   readonly client: ClientConnection;
   readonly #socket: Socket;
+  readonly output: H2Output;
   readonly #reader: H2FrameReader;
   readonly #hpack = new HpackDecoder();
   readonly #streams = new Map<number, H2Stream>();
   readonly #deadline: Deadline;
   readonly #conf: ReturnType<typeof http2Module.server>;
-  /** Streams with something to send, in the order of their turns. */
-  readonly #ready = new Set<H2Stream>();
-  #afterFlush: (() => void)[] = [];
-  #out: Buffer[] = [];
-  #isFlushQueued = false;
-  #sendWindow = DEFAULT_WINDOW;
   #receiveWindow = MAX_WINDOW;
   #initialWindow = DEFAULT_WINDOW;
-  #peerFrameBytes = DEFAULT_FRAME_BYTES;
   #lastStream = 0;
+  /** A stream that was reset before its header block was whole. */
+  #abandoned = 0;
   #isAcknowledged = false;
   #isGoingAway = false;
   #isIdleCounted = true;
   #isClosed = false;
+  #isFinishing = false;
   #priorityLeft: number;
   /** What came in all, and what of it was of use. */
   #totalBytes = 0;
   #payloadBytes = 0;
-  /** Nothing can be sent any more. */
-  isBroken = false;
 
   constructor(socket: Socket, client: ClientConnection) {
     this.#socket = socket;
+    this.output = new H2Output(socket);
     this.client = client;
     const server = client.sniServer ?? client.listen.defaultServer;
     this.#conf = http2Module.server(server);
@@ -80,18 +75,17 @@ export class H2Connection implements OpenConnection {
     openConnections.add(this);
     counters.active++;
     counters.waiting++;
-    this.send(
+    this.output.send(
       settingsFrame([
         [SETTING.MAX_CONCURRENT_STREAMS, this.#conf.http2_max_concurrent_streams],
         [SETTING.INITIAL_WINDOW_SIZE, this.#conf.http2_body_preread_size],
         [SETTING.MAX_FRAME_SIZE, MAX_FRAME_BYTES],
       ]),
     );
-    this.send(windowUpdateFrame(0, MAX_WINDOW - DEFAULT_WINDOW));
+    this.output.send(windowUpdateFrame(0, MAX_WINDOW - DEFAULT_WINDOW));
     this.#deadline.set(coreModule.server(server).client_header_timeout);
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('end', () => this.#onEnd());
-    socket.on('drain', () => this.#onDrain());
     socket.on('error', () => this.#onClose());
     socket.on('close', () => this.#onClose());
   }
@@ -105,24 +99,25 @@ export class H2Connection implements OpenConnection {
   goAway(): void {
     if (this.#isGoingAway || this.#isClosed) return;
     this.#isGoingAway = true;
-    this.send(goAwayFrame(this.#lastStream, CODE.NO_ERROR));
+    this.output.send(goAwayFrame(this.#lastStream, CODE.NO_ERROR));
     if (this.#streams.size === 0) this.#finish();
   }
 
   destroy(): void {
-    if (!this.#isGoingAway && !this.#isClosed) {
+    if (!this.#isGoingAway && !this.output.isBroken) {
       this.#isGoingAway = true;
-      this.send(goAwayFrame(this.#lastStream, CODE.NO_ERROR));
-      this.flush();
+      this.output.send(goAwayFrame(this.#lastStream, CODE.NO_ERROR));
+      this.output.flush();
     }
-    this.#socket.destroySoon();
+    this.output.isBroken = true;
+    this.#socket.destroy();
     this.#onClose();
   }
 
   // ---- input
 
   #onData(chunk: Buffer): void {
-    if (this.#isClosed || this.isBroken) return;
+    if (this.#isClosed || this.output.isBroken) return;
     this.#totalBytes += chunk.length;
     try {
       this.#reader.push(chunk);
@@ -139,7 +134,11 @@ export class H2Connection implements OpenConnection {
 
   /** After input, and after a stream has ended: which deadline is it now? */
   #settle(): void {
-    if (this.#isClosed || this.#streams.size > 0) return;
+    if (this.#isClosed) return;
+    if (this.#streams.size > 0) {
+      if (this.#reader.openBlock > 0) this.#deadline.set(coreModule.server(this.#server()).client_header_timeout);
+      return;
+    }
     if (!this.#isIdleCounted) {
       this.#isIdleCounted = true;
       counters.waiting++;
@@ -150,8 +149,8 @@ export class H2Connection implements OpenConnection {
     }
     const { root } = this.#server();
     const conf = coreModule.location(root);
-    if (this.#reader.isInside) this.#deadline.set(coreModule.server(this.#server()).client_header_timeout);
-    else this.#deadline.set(conf.keepalive_timeout.timeoutMs);
+    // A new connection keeps the deadline of its first request.
+    if (this.#lastStream > 0) this.#deadline.set(conf.keepalive_timeout.timeoutMs);
   }
 
   #server() {
@@ -159,6 +158,14 @@ export class H2Connection implements OpenConnection {
   }
 
   #expired(): void {
+    const late = this.#reader.openBlock;
+    if (late > this.#lastStream && late !== this.#abandoned) {
+      // Only this stream was too slow. The rest of its block is still read, for the sake of the compression.
+      logConnection(this.client, 'info', 'client timed out (110: Connection timed out)');
+      this.#abandoned = late;
+      this.output.reset(late, CODE.PROTOCOL_ERROR);
+      return;
+    }
     if (this.#reader.isInside || this.#lastStream === 0) {
       this.#fail(CODE.PROTOCOL_ERROR, 'client timed out (110: Connection timed out)');
     } else this.#fail(CODE.NO_ERROR, '');
@@ -168,41 +175,44 @@ export class H2Connection implements OpenConnection {
     if (message !== '') logConnection(this.client, 'info', message, 'processing HTTP/2 connection');
     if (!this.#isGoingAway) {
       this.#isGoingAway = true;
-      this.send(goAwayFrame(this.#lastStream, code));
+      this.output.send(goAwayFrame(this.#lastStream, code));
     }
-    this.flush();
-    this.isBroken = true;
+    this.output.flush();
+    this.output.isBroken = true;
     for (const stream of [...this.#streams.values()]) stream.gone();
     this.#finish();
   }
 
   /** Closes our side and waits a while for the client's, so that it gets to read the last frames. */
   #finish(): void {
-    if (this.#isClosed) return;
-    this.flush();
-    this.isBroken = true;
+    if (this.#isClosed || this.#isFinishing) return;
+    this.output.flush();
+    this.#isFinishing = true;
+    this.output.isBroken = true;
+    this.#deadline.close();
+    const { lingering_close, lingering_timeout } = coreModule.location(this.#server().root);
+    if (lingering_close === 'off') {
+      this.#socket.destroySoon();
+      return;
+    }
     this.#socket.end();
     this.#socket.resume();
-    this.#deadline.close();
-    setTimeout(() => {
-      this.#socket.destroy();
-      this.#onClose();
-    }, coreModule.location(this.#server().root).lingering_timeout).unref();
+    setTimeout(() => this.#socket.destroy(), lingering_timeout).unref();
   }
 
   #onEnd(): void {
     if (this.#streams.size > 0 || this.#reader.isInside) {
       logConnection(this.client, 'info', 'client prematurely closed connection', 'processing HTTP/2 connection');
     }
-    this.isBroken = true;
+    this.output.isBroken = true;
     this.#socket.destroySoon();
-    this.#onClose();
+    for (const stream of [...this.#streams.values()]) stream.gone();
   }
 
   #onClose(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.isBroken = true;
+    this.output.isBroken = true;
     this.#deadline.close();
     for (const stream of [...this.#streams.values()]) stream.gone();
     openConnections.delete(this);
@@ -229,15 +239,16 @@ export class H2Connection implements OpenConnection {
     this.#hpack.decode(block, { fieldBytes: sizeBytes, totalBytes: number * sizeBytes }, (name, value) =>
       fields.push([name, value]),
     );
+    if (id === this.#abandoned) return;
     const limit = this.#conf.http2_max_concurrent_streams;
     if (this.#streams.size >= limit) {
       logConnection(this.client, 'info', `concurrent streams exceeded ${this.#streams.size}`);
-      this.reset(id, CODE.REFUSED_STREAM);
+      this.output.reset(id, CODE.REFUSED_STREAM);
       return;
     }
     if (!this.#isAcknowledged && !isEnded && this.#conf.http2_body_preread_size < DEFAULT_WINDOW) {
       logConnection(this.client, 'info', 'client sent stream with data before settings were acknowledged');
-      this.reset(id, CODE.REFUSED_STREAM);
+      this.output.reset(id, CODE.REFUSED_STREAM);
       return;
     }
     this.#begin(id, fields, isEnded, block.length);
@@ -264,10 +275,12 @@ export class H2Connection implements OpenConnection {
       shutdown.isExiting
     ) {
       this.#isGoingAway = true;
-      this.send(goAwayFrame(id, CODE.NO_ERROR));
+      this.output.send(goAwayFrame(id, CODE.NO_ERROR));
     }
     const { r } = stream;
     const admission = admit(r, fields, isEnded);
+    // The body ends with the stream, whatever was declared; the stream compares the two.
+    if (r.body && !r.isChunked) r.body = new RequestBody(r, -1, true);
     if (admission.kind === 'reset') stream.terminate(CODE.PROTOCOL_ERROR);
     else if (admission.kind === 'answer') r.finalize(admission.status);
     else r.run();
@@ -283,7 +296,7 @@ export class H2Connection implements OpenConnection {
     }
     this.#receiveWindow -= size;
     if (this.#receiveWindow < MAX_WINDOW / 4) {
-      this.send(windowUpdateFrame(0, MAX_WINDOW - this.#receiveWindow));
+      this.output.send(windowUpdateFrame(0, MAX_WINDOW - this.#receiveWindow));
       this.#receiveWindow = MAX_WINDOW;
     }
     const stream = this.#streams.get(id);
@@ -315,38 +328,14 @@ export class H2Connection implements OpenConnection {
   onReset(id: number, code: number): void {
     const stream = this.#streams.get(id);
     if (!stream) return;
-    const what =
-      code === CODE.CANCEL
-        ? `client canceled stream ${id}`
-        : code === CODE.REFUSED_STREAM
-          ? `client refused stream ${id}`
-          : code === CODE.INTERNAL_ERROR
-            ? `client terminated stream ${id} due to internal error`
-            : `client terminated stream ${id} with status ${code}`;
-    stream.r.log('info', what);
+    stream.r.log('info', resetText(id, code));
     stream.gone();
   }
 
   onSettings(settings: Iterable<readonly [id: number, value: number]>): void {
-    const wrong = (name: string, value: number, code: number = CODE.PROTOCOL_ERROR): never => {
-      throw new H2Error(code, `client sent SETTINGS frame with incorrect ${name} value ${value}`);
-    };
-    let window = this.#initialWindow;
-    for (const [id, value] of settings) {
-      switch (id) {
-        case SETTING.INITIAL_WINDOW_SIZE:
-          if (value > MAX_WINDOW) wrong('INITIAL_WINDOW_SIZE', value, CODE.FLOW_CONTROL_ERROR);
-          window = value;
-          break;
-        case SETTING.MAX_FRAME_SIZE:
-          if (value < DEFAULT_FRAME_BYTES || value > MAX_FRAME_BYTES) wrong('MAX_FRAME_SIZE', value);
-          this.#peerFrameBytes = value;
-          break;
-        case SETTING.ENABLE_PUSH:
-          if (value > 1) wrong('ENABLE_PUSH', value);
-      }
-    }
-    this.send(frame(FRAME.SETTINGS, FLAG.ACK, 0, 0));
+    const { window = this.#initialWindow, frameBytes } = readSettings(settings);
+    if (frameBytes !== undefined) this.output.frameBytes = frameBytes;
+    this.output.send(frame(FRAME.SETTINGS, FLAG.ACK, 0, 0));
     const delta = window - this.#initialWindow;
     this.#initialWindow = window;
     if (delta === 0) return;
@@ -356,7 +345,7 @@ export class H2Connection implements OpenConnection {
         continue;
       }
       stream.sendWindow += delta;
-      this.schedule(stream);
+      this.output.schedule(stream);
     }
   }
 
@@ -367,19 +356,19 @@ export class H2Connection implements OpenConnection {
   onPing(payload: Buffer): void {
     const answer = frame(FRAME.PING, FLAG.ACK, 0, payload.length);
     payload.copy(answer, HEAD_BYTES);
-    this.send(answer);
+    this.output.send(answer);
   }
 
   onWindowUpdate(id: number, increment: number): void {
     if (id === 0) {
-      if (increment > MAX_WINDOW - this.#sendWindow) {
+      if (increment > MAX_WINDOW - this.output.window) {
         throw new H2Error(
           CODE.FLOW_CONTROL_ERROR,
-          `client violated connection flow control: received WINDOW_UPDATE frame with window increment ${increment} not allowed for window ${this.#sendWindow}`,
+          `client violated connection flow control: received WINDOW_UPDATE frame with window increment ${increment} not allowed for window ${this.output.window}`,
         );
       }
-      this.#sendWindow += increment;
-      for (const stream of this.#streams.values()) this.schedule(stream);
+      this.output.window += increment;
+      for (const stream of this.#streams.values()) this.output.schedule(stream);
       return;
     }
     const stream = this.#streams.get(id);
@@ -393,105 +382,11 @@ export class H2Connection implements OpenConnection {
       return;
     }
     stream.sendWindow += increment;
-    this.schedule(stream);
-  }
-
-  // ---- output
-
-  /** Puts bytes into the output of this turn. */
-  send(bytes: Buffer): void {
-    this.#out.push(bytes);
-    this.#queueFlush();
-  }
-
-  /** Sends a header block in frames of the size that the peer takes; returns the bytes that it took. */
-  sendHeaders(id: number, block: string, flags: number): number {
-    const limit = this.#peerFrameBytes;
-    let bytes = 0;
-    for (let at = 0; at === 0 || at < block.length; at += limit) {
-      const part = block.slice(at, at + limit);
-      const isLast = at + limit >= block.length;
-      const head = frame(
-        at === 0 ? FRAME.HEADERS : FRAME.CONTINUATION,
-        (at === 0 ? flags : 0) | (isLast ? FLAG.END_HEADERS : 0),
-        id,
-        part.length,
-      );
-      head.write(part, HEAD_BYTES, 'latin1');
-      bytes += head.length;
-      this.send(head);
-    }
-    return bytes;
-  }
-
-  reset(id: number, code: number): void {
-    this.send(rstStreamFrame(id, code));
-  }
-
-  growWindow(id: number, increment: number): void {
-    this.send(windowUpdateFrame(id, increment));
-  }
-
-  /** A stream has something to send, or may send again. */
-  schedule(stream: H2Stream): void {
-    if (!stream.canSend) return;
-    this.#ready.add(stream);
-    this.#queueFlush();
-  }
-
-  afterFlush(act: () => void): void {
-    this.#afterFlush.push(act);
-    this.#queueFlush();
-  }
-
-  #queueFlush(): void {
-    if (this.#isFlushQueued || this.#isClosed) return;
-    this.#isFlushQueued = true;
-    process.nextTick(() => {
-      this.#isFlushQueued = false;
-      this.flush();
-    });
-  }
-
-  /** Gives the socket what is ready: streams take turns, a frame each, as far as windows and the socket allow. */
-  flush(): void {
-    if (this.#isClosed || this.isBroken) return;
-    const produced: H2Stream[] = [];
-    let waiting = this.#socket.writableLength;
-    while (this.#ready.size > 0 && waiting < OUTPUT_BYTES) {
-      let isStuck = true;
-      for (const stream of this.#ready) {
-        this.#ready.delete(stream);
-        if (!stream.canSend) continue;
-        if (stream.queued > 0 && this.#sendWindow === 0) continue;
-        const taken = stream.produce(Math.min(this.#sendWindow, this.#peerFrameBytes));
-        this.#sendWindow -= taken;
-        waiting += taken + HEAD_BYTES;
-        isStuck = false;
-        produced.push(stream);
-        if (stream.canSend) this.#ready.add(stream);
-        if (waiting >= OUTPUT_BYTES) break;
-      }
-      if (isStuck) break;
-    }
-    const out = this.#out;
-    if (out.length) {
-      this.#out = [];
-      if (out.length === 1) this.#socket.write(out[0]!);
-      else this.#socket.write(Buffer.concat(out));
-    }
-    const acts = this.#afterFlush;
-    this.#afterFlush = [];
-    for (const act of acts) act();
-    for (const stream of produced) stream.drained();
-  }
-
-  #onDrain(): void {
-    if (this.#ready.size > 0) this.#queueFlush();
+    this.output.schedule(stream);
   }
 
   streamClosed(stream: H2Stream): void {
-    this.#ready.delete(stream);
+    this.output.forget(stream);
     this.#streams.delete(stream.id);
     if (this.#streams.size === 0) this.#settle();
   }

@@ -5,6 +5,7 @@ import { CODE, FLAG, FRAME, H2Error, HEAD_BYTES, PREFACE } from './h2-frames.ts'
 import type { H2Stream } from './h2-stream.ts';
 
 const NONE: Buffer = Buffer.alloc(0);
+const MAX_ID = 0x7fffffff;
 
 interface Head {
   readonly length: number;
@@ -33,6 +34,15 @@ export class H2FrameReader {
   /** Something has begun and is not whole. */
   get isInside(): boolean {
     return this.#pending.length > 0 || this.#data !== undefined || this.#block !== undefined || this.#skip > 0;
+  }
+
+  /** The stream whose header block has begun and is not whole; 0: none. */
+  get openBlock(): number {
+    if (this.#block) return this.#block.id;
+    const head = this.#pending;
+    return this.#hasPreface && head.length >= HEAD_BYTES && head[3] === FRAME.HEADERS
+      ? head.readUInt32BE(5) & MAX_ID
+      : 0;
   }
 
   /** Takes what the client sent. Throws H2Error. */
@@ -74,7 +84,7 @@ export class H2FrameReader {
       length: buf.readUIntBE(0, 3),
       type: buf[3]!,
       flags: buf[4]!,
-      id: buf.readUInt32BE(5) & 0x7fffffff,
+      id: buf.readUInt32BE(5) & MAX_ID,
     };
     if (this.#block && (head.type !== FRAME.CONTINUATION || head.id !== this.#block.id)) {
       throw new H2Error(

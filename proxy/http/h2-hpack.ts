@@ -1,7 +1,7 @@
 // Header compression of HTTP/2 (RFC 7541). Decoding is complete; encoding uses the static table only and no dynamic
 // entries, as nginx's does, so the peer's table size never matters.
 import { CODE, H2Error } from './h2-frames.ts';
-import { decodeHuffman } from './h2-huffman.ts';
+import { decodeHuffman, encodeHuffman } from './h2-huffman.ts';
 
 /** The static table, from index 1: name, or name and value. */
 const STATIC: readonly (readonly [string, string])[] = `:authority
@@ -208,8 +208,19 @@ function integer(value: number, prefix: number, bits: number): string {
   return out + String.fromCharCode(rest);
 }
 
+/** Short strings that were encoded before: names and values repeat from response to response. */
+const ENCODED = new Map<string, string>();
+
 function literal(text: string): string {
-  return integer(text.length, 7, 0) + text;
+  const known = ENCODED.get(text);
+  if (known !== undefined) return known;
+  const short = encodeHuffman(text);
+  const out = short === undefined ? integer(text.length, 7, 0) + text : integer(short.length, 7, 0x80) + short;
+  if (text.length <= 64) {
+    if (ENCODED.size >= 2048) ENCODED.clear();
+    ENCODED.set(text, out);
+  }
+  return out;
 }
 
 /** One field, not to be indexed, as bytes in latin1; `name` in lower case. */

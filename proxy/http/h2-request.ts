@@ -60,7 +60,7 @@ export function admit(r: Exchange, received: readonly (readonly [string, string]
   r.requestLine = `${r.method} ${r.unparsedUri} HTTP/2.0`;
   // A body without a declared length is framed by the stream's end.
   if (!isEnded && !fields.has('content-length')) r.isChunked = true;
-  const status = applyFields(r, fields, undefined);
+  const status = applyFields(r, fields);
   if (status) return { kind: 'answer', status };
   if (r.contentLength > 0 && isEnded) {
     r.log('info', 'client prematurely closed stream');

@@ -41,6 +41,7 @@ export class H2Stream implements Downstream {
   #isReading = false;
   #isPaused = false;
   #deadline: Deadline | undefined;
+  #sendDeadline: Deadline | undefined;
 
   constructor(connection: H2Connection, id: number, sendWindow: number, receiveWindow: number) {
     this.#connection = connection;
@@ -66,7 +67,7 @@ export class H2Stream implements Downstream {
   sendHead(r: Exchange): void {
     settleH2(r);
     this.#isOutClosed = r.isHeaderOnly && !r.out.trailers;
-    const bytes = this.#connection.sendHeaders(this.id, headerBlock(r), this.#isOutClosed ? FLAG.END_STREAM : 0);
+    const bytes = this.#connection.output.sendHeaders(this.id, headerBlock(r), this.#isOutClosed ? FLAG.END_STREAM : 0);
     r.headBytesSent = bytes;
     r.bytesSent += bytes;
   }
@@ -77,18 +78,19 @@ export class H2Stream implements Downstream {
     this.#queue.push(bytes);
     this.#queued += bytes.length;
     if (this.#queued > BACKED_UP_BYTES) this.#isBackedUp = true;
-    this.#connection.schedule(this);
+    this.#expectProgress();
+    this.#connection.output.schedule(this);
     return !this.#isBackedUp;
   }
 
   end(): void {
     this.#isEnded = true;
     this.#hasTrailers = this.r.out.trailers !== undefined;
-    this.#connection.schedule(this);
+    this.#connection.output.schedule(this);
   }
 
   flush(): void {
-    this.#connection.flush();
+    this.#connection.output.flush();
   }
 
   /** Whether there is something that may be sent now. */
@@ -108,9 +110,9 @@ export class H2Stream implements Downstream {
     if (this.#queued === 0) {
       this.#isOutClosed = true;
       if (this.#hasTrailers) {
-        r.bytesSent += this.#connection.sendHeaders(this.id, trailerBlock(r.out.trailers!), FLAG.END_STREAM);
+        r.bytesSent += this.#connection.output.sendHeaders(this.id, trailerBlock(r.out.trailers!), FLAG.END_STREAM);
       } else {
-        this.#connection.send(frame(FRAME.DATA, FLAG.END_STREAM, this.id, 0));
+        this.#connection.output.send(frame(FRAME.DATA, FLAG.END_STREAM, this.id, 0));
         r.bytesSent += HEAD_BYTES;
       }
       this.#wroteAll();
@@ -119,15 +121,15 @@ export class H2Stream implements Downstream {
     const { http2_chunk_size: chunkBytes } = http2Module.location(r.location);
     const size = Math.min(limit, this.#queued, this.sendWindow, chunkBytes || limit);
     const isLast = size === this.#queued && this.#isEnded && !this.#hasTrailers;
-    this.#connection.send(frame(FRAME.DATA, isLast ? FLAG.END_STREAM : 0, this.id, size, false));
+    this.#connection.output.send(frame(FRAME.DATA, isLast ? FLAG.END_STREAM : 0, this.id, size, false));
     for (let left = size; left > 0; ) {
       const first = this.#queue[0]!;
       if (first.length <= left) {
-        this.#connection.send(first);
+        this.#connection.output.send(first);
         this.#queue.shift();
         left -= first.length;
       } else {
-        this.#connection.send(first.subarray(0, left));
+        this.#connection.output.send(first.subarray(0, left));
         this.#queue[0] = first.subarray(left);
         left = 0;
       }
@@ -135,6 +137,8 @@ export class H2Stream implements Downstream {
     this.#queued -= size;
     this.sendWindow -= size;
     r.bytesSent += HEAD_BYTES + size;
+    if (this.#queued === 0) this.#sendDeadline?.clear();
+    else this.#expectProgress(true);
     if (isLast) {
       this.#isOutClosed = true;
       this.#wroteAll();
@@ -142,8 +146,18 @@ export class H2Stream implements Downstream {
     return size;
   }
 
+  /** send_timeout: the client must take something now and then. */
+  #expectProgress(hasMoved = false): void {
+    if (this.#sendDeadline && !hasMoved && this.#sendDeadline.isSet) return;
+    this.#sendDeadline ??= new Deadline(() => {
+      this.r.log('info', 'client timed out (110: Connection timed out) while sending response to client');
+      this.terminate(CODE.PROTOCOL_ERROR);
+    });
+    this.#sendDeadline.set(coreModule.location(this.r.location).send_timeout);
+  }
+
   #wroteAll(): void {
-    if (this.#isDone) this.#connection.afterFlush(() => this.#complete());
+    if (this.#isDone) this.#connection.output.afterFlush(() => this.#complete());
   }
 
   /** What was written has left for the socket: the producer may go on. */
@@ -159,7 +173,7 @@ export class H2Stream implements Downstream {
       return;
     }
     this.#isDone = true;
-    if (this.#isOutClosed) this.#connection.afterFlush(() => this.#complete());
+    if (this.#isOutClosed) this.#connection.output.afterFlush(() => this.#complete());
   }
 
   #complete(): void {
@@ -176,9 +190,10 @@ export class H2Stream implements Downstream {
 
   /** Ends the stream; a side that is still open is reset with `code`. */
   #close(code: number): void {
-    if (!this.#isReset && !this.#connection.isBroken) {
-      if (!this.#isOutClosed) this.#connection.reset(this.id, code === CODE.NO_ERROR ? CODE.INTERNAL_ERROR : code);
-      else if (!this.isInClosed) this.#connection.reset(this.id, CODE.NO_ERROR);
+    if (!this.#isReset && !this.#connection.output.isBroken) {
+      if (!this.#isOutClosed)
+        this.#connection.output.reset(this.id, code === CODE.NO_ERROR ? CODE.INTERNAL_ERROR : code);
+      else if (!this.isInClosed) this.#connection.output.reset(this.id, CODE.NO_ERROR);
     }
     this.#over();
   }
@@ -186,6 +201,7 @@ export class H2Stream implements Downstream {
   #over(): void {
     this.#isOver = true;
     this.#deadline?.close();
+    this.#sendDeadline?.close();
     this.#queue.length = 0;
     this.#queued = 0;
     this.#early.length = 0;
@@ -203,7 +219,7 @@ export class H2Stream implements Downstream {
   terminate(code: number): void {
     if (this.#isOver || this.#isReset) return;
     this.#isReset = true;
-    this.#connection.reset(this.id, code);
+    this.#connection.output.reset(this.id, code);
     this.gone();
   }
 
@@ -281,7 +297,7 @@ export class H2Stream implements Downstream {
     if (this.receiveWindow > BODY_WINDOW_BYTES / 2) return;
     const more = BODY_WINDOW_BYTES - this.receiveWindow;
     this.receiveWindow += more;
-    this.#connection.growWindow(this.id, more);
+    this.#connection.output.growWindow(this.id, more);
   }
 
   startBody(r: Exchange): void {
@@ -312,7 +328,7 @@ export class H2Stream implements Downstream {
     const { r } = this;
     if (!r.body || r.body.isComplete) return;
     r.log('info', 'client timed out (110: Connection timed out)');
-    this.#connection.reset(this.id, CODE.PROTOCOL_ERROR);
+    this.#connection.output.reset(this.id, CODE.PROTOCOL_ERROR);
     this.#isReset = true;
     r.body.fail(408);
   }

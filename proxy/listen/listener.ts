@@ -7,8 +7,10 @@ import { ClientConnection, counters } from '../http/client.ts';
 import { serveHttp1 } from '../http/connection.ts';
 import { serveH2 } from '../http/h2-connection.ts';
 import { processLog } from '../http/log-context.ts';
+import { blocksModule } from '../modules/core-blocks.ts';
 import { coreModule } from '../modules/core-rows.ts';
 import type { ListenAddress } from './address.ts';
+import { tellPreface } from './preface.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { type Acceptor, acceptConnections, type SharedReader } from './shared-read.ts';
 import type { Handle, SocketPlan } from './sockets.ts';
@@ -124,7 +126,9 @@ function isSingle(plan: SocketPlan): boolean {
 }
 
 function isPlain(plan: SocketPlan): boolean {
-  return plan.addresses.every((a) => !a.isSsl && !a.isHttp2 && !a.isProxyProtocol);
+  return plan.addresses.every(
+    (a) => !a.isSsl && !a.isHttp2 && !a.isProxyProtocol && !blocksModule.server(a.defaultServer).http2,
+  );
 }
 
 /** Starts the protocol of a connection whose first bytes are the client's own. */
@@ -137,5 +141,6 @@ function serve(socket: Socket, client: ClientConnection): void {
       else serveHttp1(secured, client);
     });
   } else if (listen.isHttp2) serveH2(socket, client);
+  else if (blocksModule.server(listen.defaultServer).http2) tellPreface(socket, client, serveH2, serveHttp1);
   else serveHttp1(socket, client);
 }

@@ -1,0 +1,135 @@
+// What leaves an HTTP/2 connection: frames of one turn of the loop go out in one write, and streams take turns, a frame
+// each, as far as the connection's window, their own, and the socket allow.
+import type { Socket } from 'node:net';
+import {
+  DEFAULT_FRAME_BYTES,
+  DEFAULT_WINDOW,
+  FLAG,
+  FRAME,
+  frame,
+  HEAD_BYTES,
+  rstStreamFrame,
+  windowUpdateFrame,
+} from './h2-frames.ts';
+import type { H2Stream } from './h2-stream.ts';
+
+/** Frames are produced only while less than this waits in the socket. */
+const WAITING_BYTES = 65_536;
+
+export class H2Output {
+  readonly #socket: Socket;
+  /** Streams with something to send, in the order of their turns. */
+  readonly #ready = new Set<H2Stream>();
+  #afterFlush: (() => void)[] = [];
+  #out: Buffer[] = [];
+  #isFlushQueued = false;
+  /** Body bytes that the peer takes on the connection. */
+  window = DEFAULT_WINDOW;
+  /** Largest frame that the peer takes. */
+  frameBytes = DEFAULT_FRAME_BYTES;
+  /** Nothing can be sent any more. */
+  isBroken = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('drain', () => {
+      if (this.#ready.size > 0) this.#queueFlush();
+    });
+  }
+
+  /** Puts bytes into the output of this turn. */
+  send(bytes: Buffer): void {
+    this.#out.push(bytes);
+    this.#queueFlush();
+  }
+
+  /** Sends a header block in frames of the size that the peer takes; returns the bytes that it took. */
+  sendHeaders(id: number, block: string, flags: number): number {
+    const limit = this.frameBytes;
+    let bytes = 0;
+    for (let at = 0; at === 0 || at < block.length; at += limit) {
+      const part = block.slice(at, at + limit);
+      const isLast = at + limit >= block.length;
+      const head = frame(
+        at === 0 ? FRAME.HEADERS : FRAME.CONTINUATION,
+        (at === 0 ? flags : 0) | (isLast ? FLAG.END_HEADERS : 0),
+        id,
+        part.length,
+      );
+      head.write(part, HEAD_BYTES, 'latin1');
+      bytes += head.length;
+      this.send(head);
+    }
+    return bytes;
+  }
+
+  reset(id: number, code: number): void {
+    this.send(rstStreamFrame(id, code));
+  }
+
+  growWindow(id: number, increment: number): void {
+    this.send(windowUpdateFrame(id, increment));
+  }
+
+  /** A stream has something to send, or may send again. */
+  schedule(stream: H2Stream): void {
+    if (!stream.canSend) return;
+    this.#ready.add(stream);
+    this.#queueFlush();
+  }
+
+  /** A stream is over. */
+  forget(stream: H2Stream): void {
+    this.#ready.delete(stream);
+  }
+
+  /** Calls `act` when what was sent so far has been given to the socket. */
+  afterFlush(act: () => void): void {
+    this.#afterFlush.push(act);
+    this.#queueFlush();
+  }
+
+  #queueFlush(): void {
+    if (this.#isFlushQueued || this.isBroken) return;
+    this.#isFlushQueued = true;
+    process.nextTick(() => {
+      this.#isFlushQueued = false;
+      this.flush();
+    });
+  }
+
+  flush(): void {
+    if (this.isBroken) return;
+    const produced = this.#produce();
+    const out = this.#out;
+    if (out.length) {
+      this.#out = [];
+      this.#socket.write(out.length === 1 ? out[0]! : Buffer.concat(out));
+    }
+    const acts = this.#afterFlush;
+    this.#afterFlush = [];
+    for (const act of acts) act();
+    for (const stream of produced) stream.drained();
+  }
+
+  /** Lets the streams make frames; returns those that did. */
+  #produce(): Set<H2Stream> {
+    const produced = new Set<H2Stream>();
+    let waiting = this.#socket.writableLength;
+    for (let isStuck = false; !isStuck && this.#ready.size > 0 && waiting < WAITING_BYTES; ) {
+      isStuck = true;
+      for (const stream of [...this.#ready]) {
+        this.#ready.delete(stream);
+        if (!stream.canSend || (stream.queued > 0 && this.window === 0)) continue;
+        const taken = stream.produce(Math.min(this.window, this.frameBytes));
+        this.window -= taken;
+        waiting += taken + HEAD_BYTES;
+        isStuck = false;
+        produced.add(stream);
+        if (stream.canSend) this.#ready.add(stream);
+        if (waiting >= WAITING_BYTES) break;
+      }
+    }
+    return produced;
+  }
+}
