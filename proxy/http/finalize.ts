@@ -70,6 +70,7 @@ export function closeExchange(r: Exchange): void {
   abandonSubrequests(r);
   r.cleanUp();
   writeAccessLog(r);
+  r.client.trace?.finished(r);
   if (!r.isKeepalive) flushTurnOfLogs();
 }
 

@@ -8,6 +8,7 @@ import type { Exchange } from './exchange.ts';
 import { keepNamedCaptures } from './find-config.ts';
 import type { Fields } from './head.ts';
 import { RequestBody } from './request-body.ts';
+import { traceServer } from './trace.ts';
 import { parseUri } from './uri.ts';
 import type { Server } from './virtual-server.ts';
 
@@ -56,6 +57,7 @@ const BAD_HOST = /[\x00-\x20\x7f/]|\.\./;
 export function selectServer(r: Exchange, host: string): number {
   const { listen } = r.client;
   const found = listen.table!.find(host);
+  if (r.client.trace) traceServer(r.client.trace, listen, host, found);
   if (!found) {
     useServer(r, r.client.sniServer && host === '' ? r.client.sniServer : listen.defaultServer);
     return 0;

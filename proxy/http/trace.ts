@@ -3,18 +3,23 @@
 // the configuration's own words; nothing is decided twice.
 import type { Place } from '../config/error.ts';
 import type { Directive } from '../config/parser.ts';
+import type { ListenAddress } from '../listen/address.ts';
 import type { Peer } from '../upstream/peer.ts';
 import type { UpstreamRequest } from '../upstream/request.ts';
+import type { Exchange } from './exchange.ts';
 import type { Location } from './location.ts';
+import type { Found } from './virtual-server.ts';
 
 /** What a decision is about. */
-export type Stage = 'location' | 'rewrite' | 'phase' | 'file' | 'redirect' | 'upstream' | 'log';
+export type Stage = 'server' | 'location' | 'rewrite' | 'phase' | 'file' | 'redirect' | 'upstream' | 'log';
 
 export interface Trace {
   /** Takes one decision; `at` is the directive that it comes from. */
   observe(stage: Stage, text: string, at?: Place): void;
   /** Called in place of connecting to `peer`; takes the request over. */
   connecting(u: UpstreamRequest, peer: Peer): void;
+  /** A request is over and logged. */
+  finished(r: Exchange): void;
 }
 
 /** A directive as written, without its block. */
@@ -50,4 +55,23 @@ export function tracePrefixes(trace: Trace, outer: Location, uri: string, chosen
 export function traceSkipped(trace: Trace, locations: readonly Location[], why: string): void {
   for (const location of locations)
     trace.observe('location', `${locationText(location)} is not tried, ${why}`, location);
+}
+
+const NAME_KINDS = {
+  exact: 'is its name',
+  dot: 'matches',
+  head: 'is the longest name with a leading * that matches',
+  tail: 'is the longest name with a trailing * that matches',
+  regex: 'is the first regular expression that matches',
+} as const;
+
+/** Tells which server a host leads to. */
+export function traceServer(trace: Trace, listen: ListenAddress, host: string, found: Found | undefined): void {
+  const asked = host === '' ? 'no host is named' : `host "${host}"`;
+  if (found) {
+    trace.observe('server', `${asked}: server_name "${found.name.text}" ${NAME_KINDS[found.name.kind]}`, found.server);
+    return;
+  }
+  const why = listen.isDefault ? 'is the default_server of this address' : 'stands first on this address';
+  trace.observe('server', `${asked}: no server_name matches, this server ${why}`, listen.defaultServer);
 }

@@ -13,7 +13,7 @@ import type { ListenAddress } from './address.ts';
 import { tellPreface } from './preface.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { type Acceptor, acceptConnections, type SharedReader } from './shared-read.ts';
-import type { Handle, SocketPlan } from './sockets.ts';
+import { addressOf, type Handle, type SocketPlan } from './sockets.ts';
 import { acceptTls } from './tls-accept.ts';
 
 /** What the events block limits; set for the process when it starts to serve. */
@@ -116,7 +116,7 @@ export class Listener implements Acceptor {
     if (this.#isSingle) return new ClientConnection(first, remote, { address: first.host, port: first.port });
     const { localAddress, localPort } = socket;
     if (localAddress === undefined) return undefined;
-    const exact = this.#addresses.find((a) => a.host === localAddress) ?? first;
+    const exact = addressOf(this.#addresses, localAddress);
     return new ClientConnection(exact, remote, { address: localAddress, port: localPort! });
   }
 }

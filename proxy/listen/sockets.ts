@@ -66,6 +66,11 @@ export function planSockets(listens: readonly ListenAddress[]): SocketPlan[] {
 }
 
 type CreateHandle = (host: string, port: number, type: number, fd: number, flags: number) => Handle | number;
+/** The listen address of a connection that came to `localAddress`: its own if there is one, else the one for all. */
+export function addressOf(addresses: readonly ListenAddress[], localAddress: string): ListenAddress {
+  return addresses.find((a) => a.host === localAddress) ?? addresses[0]!;
+}
+
 const { _createServerHandle: createHandle } = net as unknown as { _createServerHandle: CreateHandle };
 
 /** Binds one socket; a system error number when it cannot be. */

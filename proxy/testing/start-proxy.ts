@@ -2,7 +2,7 @@
 // addresses of the configuration are moved to ports that the kernel gives, its upstreams to fakes that the test declares
 // (fake-upstreams.ts), its logs into memory; everything in between is the proxy itself. Requests still see the
 // configured ports (`$server_port`, redirects), and `fetch` takes the URLs that clients would use.
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { ConfigError } from '../config/error.ts';
@@ -18,7 +18,7 @@ import { processModule } from '../modules/process.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { adaptDirectives } from './adapt.ts';
 import { FakeUpstreams } from './fake-upstreams.ts';
-import { packagedFile } from './packaged-files.ts';
+import { missingFiles, prefixOf } from './packaged-files.ts';
 import { publicFetch } from './public-fetch.ts';
 import { throwawayCertificate } from './throwaway-certificate.ts';
 import type { AccessLogEntry, ErrorLogEntry, StartOptions, TestedProxy } from './types.ts';
@@ -60,13 +60,10 @@ async function load(
   errorLog: ErrorLogEntry[],
 ): Promise<Config> {
   const isText = /[{\n]/.test(conf);
-  const prefix = `${resolve(options.prefix ?? (isText ? '.' : dirname(conf)))}/`;
+  const prefix = `${resolve(options.prefix ?? (isText ? '.' : prefixOf(resolve(conf))))}/`;
   const confFile = isText ? `${prefix}nginx.conf` : resolve(conf);
   const confPrefix = `${dirname(confFile)}/`;
-  const extraFiles = new Map<string, string>();
-  for (const path of [`${confPrefix}mime.types`, '/etc/nginx/mime.types']) {
-    if (!existsSync(path)) extraFiles.set(path, packagedFile('conf/mime.types'));
-  }
+  const extraFiles = missingFiles(confPrefix);
   for (const [name, text] of Object.entries(options.files ?? {})) extraFiles.set(resolve(confPrefix, name), text);
   if (isText) extraFiles.set(confFile, Buffer.from(conf).toString('latin1'));
 

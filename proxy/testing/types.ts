@@ -43,7 +43,10 @@ export interface StartOptions {
    * or by the host (with or without its port) of a `proxy_pass`. Whatever is not named here refuses connections.
    */
   readonly upstreams?: Readonly<Record<string, FakeUpstream>>;
-  /** nginx's `-p`: where relative paths start. Default: the directory of the file, or the current one for a text. */
+  /**
+   * nginx's `-p`: where relative paths start. Default: the directory of the file, or the one above when that is `conf`;
+   * the current one for a text.
+   */
   readonly prefix?: string;
   /** Texts of included files, by path (relative ones start at the configuration's directory). */
   readonly files?: Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
-// `portico nginx`, `portico gunicorn`, `portico uvicorn`, `portico certs`: the programs themselves, under the names people
-// know, with their own command lines. This process becomes the program (same pid), so signals, exit status and terminal
-// are the program's, and scripts that were written for the originals work.
+// `portico nginx`, `portico gunicorn`, `portico uvicorn`, `portico certs`, `portico explain`: the programs themselves, under
+// the names people know, with their own command lines. This process becomes the program (same pid), so signals, exit
+// status and terminal are the program's, and scripts that were written for the originals work.
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Command } from './command.ts';
@@ -27,5 +27,6 @@ export const rooms: readonly Command[] = [
   room('certs', 'certs/main', 'make or renew the local authority and its certificate'),
   room('nginx', 'proxy/main', "Nginx's role, with nginx's command line"),
   room('gunicorn', 'services/gunicorn', "Gunicorn's role, with gunicorn's command line"),
+  room('explain', 'proxy/explain', 'print what an nginx.conf does to a request'),
   room('uvicorn', 'services/uvicorn', "Uvicorn's role, with uvicorn's command line"),
 ];
