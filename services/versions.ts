@@ -13,7 +13,7 @@ export interface VersionProfile {
   readonly timeoutAnswers500: boolean;
   /** The status of a request line over limit_request_line: 414 since Gunicorn 27, 400 before. */
   readonly requestLineTooLong: 400 | 414;
-  /** The status of header fields over their limits: 431 since Gunicorn 20, kept here because proxies map it. */
+  /** Whether a sync worker lets the client have the whole response before it closes, or just closes, unread data or not. */
   readonly closesGracefully: boolean;
   /** Whether the arbiter reports a worker's non-zero exit code and death by signal. */
   readonly reportsExitCodes: boolean;

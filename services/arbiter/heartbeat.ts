@@ -3,7 +3,7 @@
  * it. It works while both sides are blocked elsewhere, and it disappears with the last of them. The arbiter also marks it when it gives
  * up on the worker, which a handler that sleeps or computes can see although no signal handler can run.
  */
-import { closeSync, fchmodSync, fstatSync, futimesSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, fchmodSync, fstatSync, futimesSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
@@ -12,6 +12,18 @@ const ABORTED = 0o040;
 /** CLOCK_MONOTONIC in seconds: the same clock in both processes. */
 export function monotonicSeconds(): number {
   return Number(process.hrtime.bigint() / 1000n) / 1e6;
+}
+
+// A container with a read-only root may have no writable /tmp, but it has shared memory.
+function makeDirectory(directory: string | null): string {
+  const prefix = (parent: string): string => path.join(parent, 'wgunicorn-');
+  if (directory !== null) return mkdtempSync(prefix(directory));
+  try {
+    return mkdtempSync(prefix(os.tmpdir()));
+  } catch (error) {
+    if (!existsSync('/dev/shm')) throw error;
+    return mkdtempSync(prefix('/dev/shm'));
+  }
 }
 
 /** One heartbeat file, by its descriptor; the arbiter makes it, the worker inherits it. */
@@ -24,7 +36,7 @@ export class Heartbeat {
 
   /** Makes the file in a directory of its own, and removes both names at once. Throws when the directory cannot be written. */
   static create(directory: string | null): Heartbeat {
-    const home = mkdtempSync(path.join(directory ?? os.tmpdir(), 'wgunicorn-'));
+    const home = makeDirectory(directory);
     const file = path.join(home, 'heartbeat');
     const heartbeat = new Heartbeat(openSync(file, 'wx+', 0o600));
     rmSync(home, { recursive: true });

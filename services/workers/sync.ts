@@ -75,7 +75,8 @@ function serveConnection(worker: Worker, server: WsgiServer, listener: WorkerLis
   } catch (error) {
     worker.log.exception('Socket error processing request.', error);
   } finally {
-    closeGracefully(client);
+    if (versionProfile().closesGracefully) closeGracefully(client);
+    else client.close();
   }
   worker.notify();
   if (worker.heartbeat.isAborted) worker.stop();

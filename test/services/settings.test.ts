@@ -182,3 +182,22 @@ describe("Uvicorn's settings", () => {
     for (const row of UVICORN_ROWS) for (const flag of row.flags) expect(server.log).toContain(flag);
   });
 });
+
+describe('a local replica', () => {
+  it('binds its own address where it is told to bind all, and resolves names from its hosts file', async () => {
+    const env = {
+      PORTICO_ADDRESS: '127.0.0.3',
+      PORTICO_HOSTS: config('hosts', '# replicas\n127.0.0.4 other app-1\n127.0.0.5 app-1\n'),
+    };
+    const one = new ServerProcess('gunicorn', ['-b', '0.0.0.0:0', '-b', 'app-1:0', 'services/apps/flask.ts:app'], {
+      env,
+    });
+    await one.said(/Listening at: http:\/\/127\.0\.0\.3:\d+,http:\/\/127\.0\.0\.4:\d+ /);
+    await one.stop();
+    const two = new ServerProcess('uvicorn', ['--host', '0.0.0.0', '--port', '0', 'services/apps/fastapi.ts:app'], {
+      env,
+    });
+    await two.said(/Uvicorn running on http:\/\/127\.0\.0\.3:\d+ /);
+    await two.stop();
+  });
+});
