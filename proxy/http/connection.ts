@@ -9,12 +9,12 @@ import { HEADER_TOO_LARGE, TO_HTTPS } from './codes.ts';
 import { type Downstream, Exchange, type RawDownstream } from './exchange.ts';
 import { closeExchange } from './finalize.ts';
 import { Fields, type RequestLine } from './head.ts';
-import { type HeadResult, readHead } from './head-reader.ts';
+import { type HeadFaultResult, type HeadResult, lengthThroughField, readCutHead, readHead } from './head-reader.ts';
 import { settleFraming } from './http1-head.ts';
 import { Http1Output } from './http1-output.ts';
 import { openConnections, shutdown } from './open-connections.ts';
 import { ReadAhead } from './read-ahead.ts';
-import { applyFields, applyUri, useServer } from './request-checks.ts';
+import { applyFields, applyTargetHost, applyUri, selectServer, useServer } from './request-checks.ts';
 import { ClientTunnel } from './tunnel.ts';
 
 /** How long after a response the next request is still expected when the worker is asked to stop. */
@@ -99,6 +99,7 @@ export class Http1Connection implements Downstream {
       case 'closed':
         return;
       default:
+        if (this.#state === 'idle' && !this.#ahead.isEmpty) this.#isPipelined = true;
         this.#readHead(this.#ahead.takeWith(chunk));
     }
   }
@@ -131,7 +132,7 @@ export class Http1Connection implements Downstream {
     }
     const result = readHead(buf, from, conf);
     if (result.kind === 'more') this.#ahead.set(rest(buf, from, isShared));
-    else if (result.kind === 'head') this.#request(result, rest(buf, from + result.length, isShared));
+    else if (result.kind === 'head') this.#request(result, buf, from, isShared);
     else this.#refuse(result);
   }
 
@@ -148,21 +149,45 @@ export class Http1Connection implements Downstream {
   }
 
   /** Answers a head that cannot be served; what follows it on the connection is never read. */
-  #refuse(fault: HeadResult & { kind: 'fault' }): void {
+  #refuse(fault: HeadFaultResult): void {
     const r = this.#newExchange();
-    r.requestLine = fault.text;
-    if (fault.line) this.#applyLine(r, fault.line);
-    r.log('info', fault.why);
+    this.#applyFault(r, fault);
     this.#begin(r, EMPTY);
     if (fault.code === 414 || fault.code === HEADER_TOO_LARGE) r.isLingering = true;
     r.finalize(fault.code);
+  }
+
+  /** What was good of a broken head is known to the log. */
+  #applyFault(r: Exchange, fault: HeadFaultResult): void {
+    r.requestLine = fault.text;
+    r.requestLength = fault.length;
+    if (fault.hasProtocol) r.protocol = '';
+    if (fault.isOld) r.version = 9;
+    const { line } = fault;
+    if (line && this.#applyLine(r, line) && line.version !== 9) applyFields(r, fault.fields, false);
+    r.log('info', fault.why);
+  }
+
+  /** The client went away within a head: there is nobody to answer, but a line to log. */
+  #cutHead(): void {
+    const bytes = this.#ahead.take();
+    if (!bytes) return;
+    const r = this.#newExchange();
+    this.#applyFault(r, readCutHead(bytes, coreModule.server(r.server)));
+    r.out.status = 400;
+    closeExchange(r);
   }
 
   #applyLine(r: Exchange, line: RequestLine): boolean {
     r.requestLine = line.line;
     r.method = line.method;
     r.version = line.version;
-    return applyUri(r, line.path);
+    r.protocol = line.protocol || undefined;
+    if (!applyUri(r, line.path)) {
+      r.log('info', 'client sent invalid request while reading client request line');
+      return false;
+    }
+    return line.host === undefined || applyTargetHost(r, line.host) === 0;
   }
 
   /** Marks the exchange as the current one; `rest` are the bytes behind its head. */
@@ -178,23 +203,20 @@ export class Http1Connection implements Downstream {
     counters.writing++;
   }
 
-  #request(head: HeadResult & { kind: 'head' }, behind: Buffer): void {
+  #request(head: HeadResult & { kind: 'head' }, buf: Buffer, from: number, isShared: boolean): void {
     const r = this.#newExchange();
     const { line, fields } = head;
     r.requestLength = head.length;
-    this.#begin(r, behind);
-    const isGoodUri = this.#applyLine(r, line);
-    if (head.skipped) for (const bad of head.skipped) r.log('info', `client sent invalid header line: "${bad}"`);
-    if (!isGoodUri) {
-      r.log('info', 'client sent invalid request while reading client request line');
-      r.headers = fields;
+    this.#begin(r, rest(buf, from + head.length, isShared));
+    if (!this.#applyLine(r, line)) {
+      r.requestLength = head.lineLength;
       r.finalize(400);
       return;
     }
-    let code = 0;
-    if (line.version === 9) r.headers = fields;
-    else code = applyFields(r, fields, line.host);
+    if (head.skipped) for (const bad of head.skipped) r.log('info', `client sent invalid header line: "${bad}"`);
+    const code = line.version === 9 ? selectUnnamed(r) : applyFields(r, fields);
     if (code) {
+      if (fields.faultAt >= 0) r.requestLength = lengthThroughField(buf, from, fields.faultAt);
       r.finalize(code);
       return;
     }
@@ -211,7 +233,9 @@ export class Http1Connection implements Downstream {
   }
 
   sendContinue(): void {
-    if (this.#r && !this.#r.isHeadSent) this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+    if (!this.#r || this.#r.isHeadSent) return;
+    this.socket.write(CONTINUE, 'latin1');
+    this.#r.bytesSent += CONTINUE.length;
   }
 
   pauseBody(): void {
@@ -249,6 +273,7 @@ export class Http1Connection implements Downstream {
     if (!body || body.isComplete || !this.#isReadingBody) return;
     this.#r!.log('info', 'client prematurely closed connection');
     this.#r!.isKeepalive = false;
+    this.#r!.isClientBroken = true;
     body.fail(400);
   }
 
@@ -271,6 +296,7 @@ export class Http1Connection implements Downstream {
       case 'closed':
         return;
       default:
+        if (this.#state === 'head') this.#cutHead();
         this.#close();
     }
   }
@@ -401,8 +427,8 @@ export class Http1Connection implements Downstream {
       closeExchange(r);
       counters.writing--;
     }
-    if (body && !body.isComplete && r.isKeepalive && !this.#isClientGone) {
-      // The rest of a discarded body is read before the next request, for a while.
+    if (body?.isDiscarded && !body.isComplete && !body.isBroken && !this.#isClientGone) {
+      // The rest of a discarded body is read before the next request, or the end, for a while.
       this.#deadline.set(coreModule.location(r.location).lingering_timeout);
       return;
     }
@@ -513,12 +539,18 @@ export class Http1Connection implements Downstream {
 }
 
 const EMPTY = Buffer.alloc(0);
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 /** Bytes of `buf` from `at` on, to be kept. */
 function rest(buf: Buffer, at: number, isShared: boolean): Buffer {
   if (at === buf.length) return EMPTY;
   const bytes = at === 0 ? buf : buf.subarray(at);
   return isShared ? Buffer.from(bytes) : bytes;
+}
+
+/** HTTP/0.9 has no Host: without one in the request line the server without a name is asked. */
+function selectUnnamed(r: Exchange): number {
+  return r.host === '' ? selectServer(r, '') : 0;
 }
 
 function nextRequest(connection: Http1Connection): void {

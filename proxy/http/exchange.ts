@@ -68,6 +68,8 @@ export class Exchange {
   method = '';
   /** 9, 1000, 1001 or 2000. */
   version = 0;
+  /** The protocol as sent; '' where the request line broke off within it. */
+  protocol: string | undefined;
   /** Path and query as sent. */
   unparsedUri = '';
   uri = '';
@@ -107,6 +109,8 @@ export class Exchange {
   /** Came while the request before it was served. */
   isPipelined = false;
   isLingering = false;
+  /** The client left within its body: the request ends without an answer. */
+  isClientBroken = false;
   /** `$limit_req_status`, `$limit_conn_status`: a request is counted once, whatever redirects follow. */
   limitReqStatus: string | undefined;
   limitConnStatus: string | undefined;

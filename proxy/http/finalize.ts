@@ -32,7 +32,7 @@ export function finalizeRequest(r: Exchange, code: number): void {
   }
   let rc = code;
   if (r.parent && r.onSubrequestDone) rc = r.onSubrequestDone(r, rc);
-  if (rc === ERROR || rc === 408 || rc === CLIENT_CLOSED) {
+  if (rc === ERROR || rc === 408 || rc === CLIENT_CLOSED || r.main.isClientBroken) {
     terminate(r, rc);
     return;
   }

@@ -4,6 +4,7 @@
 import type { coreModule } from '../modules/core-rows.ts';
 import { HEADER_TOO_LARGE } from './codes.ts';
 import { BadHead, Fields, findHeadEnd, parseFields, parseRequestLine, type RequestLine } from './head.ts';
+import { examineRequestLine, type LineState } from './request-line-fault.ts';
 
 export type HeaderLimits = ReturnType<typeof coreModule.server>;
 
@@ -13,8 +14,9 @@ export type HeadResult =
       readonly kind: 'head';
       readonly line: RequestLine;
       readonly fields: Fields;
-      /** Bytes of the head. */
+      /** Bytes of the head, and of its request line. */
       readonly length: number;
+      readonly lineLength: number;
       /** Header lines that were skipped as invalid. */
       readonly skipped: readonly string[] | undefined;
     }
@@ -22,10 +24,19 @@ export type HeadResult =
       readonly kind: 'fault';
       readonly code: number;
       readonly why: string;
+      /** What was good: the request line, the fields before the bad one, and their bytes. */
       readonly line: RequestLine | undefined;
+      readonly fields: Fields;
+      readonly length: number;
       /** What is known of the request line. */
       readonly text: string;
+      /** The protocol of a request line that is not good was reached. */
+      readonly hasProtocol: boolean;
+      /** It is one of HTTP/0.9: the answer has no head. */
+      readonly isOld: boolean;
     };
+
+export type HeadFaultResult = HeadResult & { kind: 'fault' };
 
 const MORE: HeadResult = { kind: 'more' };
 
@@ -36,46 +47,39 @@ export function readHead(buf: Buffer, from: number, conf: HeaderLimits): HeadRes
   const text = buf.toString('latin1', from, Math.min(buf.length, from + most));
   const lineEnd = text.indexOf('\n');
   const longest = Math.max(large.sizeBytes, first);
+  if (lineEnd < 0 || lineEnd >= longest) return partialLine(text, longest);
   let line: RequestLine;
   try {
-    if (lineEnd < 0) return partialLine(text, longest);
     line = parseRequestLine(text, 0, lineEnd > 0 && text.charCodeAt(lineEnd - 1) === 13 ? lineEnd - 1 : lineEnd);
   } catch (error) {
     if (!(error instanceof BadHead)) throw error;
-    const what = error.fault === 'method' ? 'method' : error.fault === 'version' ? 'version' : 'request';
-    return {
-      kind: 'fault',
-      code: error.fault === 'version' ? 505 : 400,
-      why: `client sent invalid ${what} while reading client request line`,
-      line: undefined,
-      text: error.line,
-    };
+    return lineFault(error.line, examineRequestLine(error.line, true));
   }
-  if (lineEnd + 1 > longest) {
-    return fault(414, 'client sent too long URI while reading client request line', line);
-  }
+  const lineLength = lineEnd + 1;
   if (line.version === 9) {
-    return { kind: 'head', line, fields: new Fields(), length: lineEnd + 1, skipped: undefined };
+    return { kind: 'head', line, fields: new Fields(), length: lineLength, lineLength, skipped: undefined };
   }
   const end = findHeadEnd(text, lineEnd);
   const stop = end < 0 ? text.length : end;
-  if (stop > first && overflows(text, stop, first, large)) {
-    return fault(
-      HEADER_TOO_LARGE,
-      'client sent too long header line or too many of them while reading client request headers',
-      line,
-    );
+  if (stop > first) {
+    const tooMuch = overflowAt(text, stop, first, large);
+    if (tooMuch >= 0) {
+      return fieldFault(text, line, lineLength, tooMuch, conf, {
+        code: HEADER_TOO_LARGE,
+        why: 'client sent too long header line or too many of them while reading client request headers',
+      });
+    }
   }
   if (end < 0) {
-    const bad = partialField(text, lineEnd + 1);
-    return bad === undefined ? MORE : badField(bad, line);
+    const bad = partialField(text, lineLength);
+    return bad < 0 ? MORE : badField(text, line, lineLength, bad, conf);
   }
   const fields = new Fields();
   let skipped: string[] | undefined;
   try {
     parseFields(
       text,
-      lineEnd + 1,
+      lineLength,
       {
         hasUnderscores: conf.underscores_in_headers,
         ignoresInvalid: conf.ignore_invalid_headers,
@@ -88,50 +92,100 @@ export function readHead(buf: Buffer, from: number, conf: HeaderLimits): HeadRes
     );
   } catch (error) {
     if (!(error instanceof BadHead)) throw error;
-    return badField(error.line, line);
+    return badField(text, line, lineLength, error.at, conf);
   }
-  return { kind: 'head', line, fields, length: end, skipped };
+  return { kind: 'head', line, fields, length: end, lineLength, skipped };
 }
 
-function fault(code: number, why: string, line: RequestLine): HeadResult {
-  return { kind: 'fault', code, why, line, text: line.line };
+/** What is to be logged of a head after whose first bytes the client went away. */
+export function readCutHead(buf: Buffer, conf: HeaderLimits): HeadFaultResult {
+  const why = 'client prematurely closed connection';
+  const text = buf.toString('latin1').replace(/^[\r\n]+/, '');
+  const lineEnd = text.indexOf('\n');
+  if (lineEnd < 0) return { ...lineFault(text, examineRequestLine(text, false)), why };
+  const line = parseRequestLine(text, 0, text.charCodeAt(lineEnd - 1) === 13 ? lineEnd - 1 : lineEnd);
+  return fieldFault(text, line, lineEnd + 1, text.lastIndexOf('\n') + 1, conf, { code: 400, why });
 }
 
-function badField(bad: string, line: RequestLine): HeadResult {
-  return fault(400, `client sent invalid header line: "${bad}" while reading client request headers`, line);
+/** Bytes of the head in `buf` up to and with its field number `index`, counted without skipped ones. */
+export function lengthThroughField(buf: Buffer, from: number, index: number): number {
+  let at = from;
+  for (let line = 0; line <= index + 1; line++) at = buf.indexOf(10, at) + 1;
+  return at - from;
 }
 
-/** A request line that is not whole yet: wrong methods and targets are told at once, too long ones too. */
-function partialLine(text: string, longest: number): HeadResult {
-  const method = /^[A-Z_-]*/.exec(text)![0];
-  if (method.length < text.length && (method === '' || text[method.length] !== ' ')) throw new BadHead('method', text);
-  if (/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/.test(text)) throw new BadHead('request', text);
-  if (text.length < longest) return MORE;
+const REASONS = {
+  method: 'method',
+  'old-method': 'method in HTTP/0.9 request',
+  request: 'request',
+  version: 'version',
+} as const;
+
+function lineFault(text: string, { fault, hasProtocol }: LineState): HeadFaultResult {
   return {
     kind: 'fault',
-    code: 414,
-    why: 'client sent too long URI while reading client request line',
+    code: fault === 'version' ? 505 : 400,
+    why: `client sent invalid ${REASONS[fault ?? 'request']} while reading client request line`,
     line: undefined,
-    text: text.slice(0, longest),
+    fields: new Fields(),
+    length: 0,
+    text: /^[^\r\n]*/.exec(text)![0],
+    hasProtocol,
+    isOld: fault === 'old-method',
   };
 }
 
-/** A header line that is already known to be bad, though the head is not whole. */
-function partialField(text: string, from: number): string | undefined {
+/** A fault in the field that starts at `at`: those before it count. */
+function fieldFault(
+  text: string,
+  line: RequestLine,
+  from: number,
+  at: number,
+  conf: HeaderLimits,
+  fault: { readonly code: number; readonly why: string },
+): HeadFaultResult {
+  const fields = new Fields();
+  const rules = { hasUnderscores: conf.underscores_in_headers, ignoresInvalid: conf.ignore_invalid_headers };
+  parseFields(`${text.slice(0, at)}\r\n`, from, rules, fields);
+  return { kind: 'fault', ...fault, line, fields, length: at, text: line.line, hasProtocol: true, isOld: false };
+}
+
+function badField(text: string, line: RequestLine, from: number, at: number, conf: HeaderLimits): HeadResult {
+  const newline = text.indexOf('\n', at);
+  const bad = text.slice(at, newline < 0 ? text.length : newline).replace(/\r+$/, '');
+  const why = `client sent invalid header line: "${bad}" while reading client request headers`;
+  return fieldFault(text, line, from, at, conf, { code: 400, why });
+}
+
+/** A request line that is not whole within its buffer: what is wrong with it is told at once, too long ones too. */
+function partialLine(text: string, longest: number): HeadResult {
+  const part = text.slice(0, longest);
+  // A CR may be the first half of the line's end.
+  const state = examineRequestLine(part.replace(/\r$/, ''), false);
+  if (state.fault) return lineFault(part, state);
+  if (text.length < longest) return MORE;
+  const why = 'client sent too long URI while reading client request line';
+  return { ...lineFault(part, state), code: 414, why, text: part.replace(/\r$/, '') };
+}
+
+/** Where a header line begins that is already known to be bad, though the head is not whole; -1: none. */
+function partialField(text: string, from: number): number {
   let at = from;
   while (at < text.length) {
     const newline = text.indexOf('\n', at);
     const stop = newline < 0 ? text.length : newline;
     const name = /^[^:\r\n]*/.exec(text.slice(at, stop))![0];
-    if (/[\x00-\x20\x7f]/.test(name)) return text.slice(at, stop);
-    if (newline < 0) return undefined;
+    if (/[\x00-\x20\x7f]/.test(name)) return at;
+    if (newline < 0) return -1;
     at = newline + 1;
   }
-  return undefined;
+  return -1;
 }
 
-/** Whether the head does not fit into the buffers; a line is never spread over two of them. */
-function overflows(text: string, end: number, first: number, large: { number: number; sizeBytes: number }): boolean {
+/**
+ * Where the line begins that does not fit into the buffers any more; -1 when all do. A line is never spread over two.
+ */
+function overflowAt(text: string, end: number, first: number, large: { number: number; sizeBytes: number }): number {
   let used = 0;
   let capacity = first;
   let buffers = 0;
@@ -140,12 +194,12 @@ function overflows(text: string, end: number, first: number, large: { number: nu
     const newline = text.indexOf('\n', at);
     const length = (newline < 0 || newline >= end ? end : newline + 1) - at;
     if (used + length > capacity) {
-      if (length > large.sizeBytes || ++buffers > large.number) return true;
+      if (length > large.sizeBytes || ++buffers > large.number) return at;
       capacity = large.sizeBytes;
       used = 0;
     }
     used += length;
     at += length;
   }
-  return false;
+  return -1;
 }

@@ -3,11 +3,15 @@
 // lines before a request are skipped) and refuses what nginx refuses: a control character in the target, a space
 // before the colon, a folded line, a bare CR, NUL. Mirrors ngx_http_parse.c; RFC 9112 sections 2 to 5.
 
+import { examineRequestLine, isMinorTooLarge, type LineFault } from './request-line-fault.ts';
+
 /** Header fields in order of arrival: spelled names, lower-case names and values, by the same index. */
 export class Fields {
   readonly names: string[] = [];
   readonly lower: string[] = [];
   readonly values: string[] = [];
+  /** Index of the field for which the request was refused; -1: none. */
+  faultAt = -1;
 
   add(name: string, value: string): void {
     this.names.push(name);
@@ -40,25 +44,29 @@ export interface RequestLine {
   readonly line: string;
   readonly method: string;
   readonly target: string;
-  /** Host of an absolute-form target, else undefined. */
+  /** Host of an absolute-form target (not checked, may be empty), else undefined. */
   readonly host: string | undefined;
   /** Path and query, starting with `/` (or `?`/empty for an absolute form without a path). */
   readonly path: string;
   /** 9 for HTTP/0.9, 1000 for 1.0, 1001 for 1.1 and later 1.x. */
   readonly version: number;
+  /** The protocol as sent, trailing spaces included; '' for HTTP/0.9. */
+  readonly protocol: string;
 }
 
-export type HeadFault = 'method' | 'request' | 'version' | 'header';
+export type HeadFault = LineFault | 'header';
 
-/** Thrown for what nginx answers with 400 (or 505 for `version`). `line` is what it logs. */
+/** Thrown for what nginx answers with 400 (or 505 for `version`). `line` is what it logs, `at` where that begins. */
 export class BadHead extends Error {
   readonly fault: HeadFault;
   readonly line: string;
+  readonly at: number;
 
-  constructor(fault: HeadFault, line = '') {
+  constructor(fault: HeadFault, line = '', at = 0) {
     super(fault);
     this.fault = fault;
     this.line = line;
+    this.at = at;
   }
 }
 
@@ -75,50 +83,52 @@ export function lowerName(name: string): string | undefined {
   return lower;
 }
 
+const METHOD = /^[A-Z_-]+$/;
+const BAD_TARGET = /[\x00-\x20\x7f]/;
+const ABSOLUTE = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/(\[[A-Za-z0-9:\-._~!$&'()*+,;=]*\]|[A-Za-z0-9.-]*)(?::\d*)?(?=[/?]|$)/;
+const VERSION = /^HTTP\/1\.(\d+) *$/;
+
 /** Parses the request line that starts at `from` and ends before `end` (its LF, CR already taken off). */
 export function parseRequestLine(text: string, from: number, end: number): RequestLine {
   const line = text.slice(from, end);
   const space = line.indexOf(' ');
-  const method = space < 0 ? line : line.slice(0, space);
-  if (!/^[A-Z_-]+$/.test(method) || space < 0) {
-    throw new BadHead('method', line);
-  }
+  const method = line.slice(0, Math.max(space, 0));
+  if (!METHOD.test(method)) throw badLine(line);
   let at = space;
   while (line.charCodeAt(at) === 32) at++;
   let close = line.indexOf(' ', at);
-  if (close < 0) close = line.length;
+  const isOld = close < 0;
+  if (isOld) close = line.length;
   const target = line.slice(at, close);
-  if (BAD_TARGET.test(target)) throw new BadHead('request', line);
+  if (target === '' || BAD_TARGET.test(target)) throw badLine(line);
 
   let host: string | undefined;
   let path = target;
   if (target.charCodeAt(0) !== 47) {
-    const absolute =
-      /^[A-Za-z][A-Za-z0-9+.-]*:\/\/(\[[^\]/?]*\](?::\d*)?|[A-Za-z0-9._~!$&'()*+,;=%-]*(?::\d*)?)(?=[/?]|$)/.exec(
-        target,
-      );
-    if (!absolute || absolute[1] === '') throw new BadHead('request', line);
-    host = absolute[1]!.replace(/:\d*$/, '');
+    const absolute = ABSOLUTE.exec(target);
+    if (!absolute) throw badLine(line);
+    host = absolute[1]!;
     path = target.slice(absolute[0].length);
+    if (path === '' && isOld) throw badLine(line);
     if (path.charCodeAt(0) !== 47) path = `/${path}`;
   }
 
   let rest = close;
   while (line.charCodeAt(rest) === 32) rest++;
   if (rest === line.length) {
-    // HTTP/0.9 knows GET only; nginx takes any method, and so do we.
-    return { line, method, target, host, path, version: 9 };
+    if (method !== 'GET') throw badLine(line);
+    return { line, method, target, host, path, version: 9, protocol: '' };
   }
-  const version = VERSION.exec(line.slice(rest));
-  if (!version) throw new BadHead('request', line);
-  if (version[1] !== '1') throw new BadHead('version', line);
-  const minor = Number(version[2]);
-  if (minor > 99) throw new BadHead('request', line);
-  return { line, method, target, host, path, version: minor === 0 ? 1000 : 1000 + minor };
+  const protocol = line.slice(rest);
+  if (protocol === 'HTTP/1.1') return { line, method, target, host, path, version: 1001, protocol };
+  const version = VERSION.exec(protocol);
+  if (!version || isMinorTooLarge(version[1]!)) throw badLine(line);
+  return { line, method, target, host, path, version: 1000 + Number(version[1]), protocol };
 }
 
-const BAD_TARGET = /[\x00-\x20\x7f]/;
-const VERSION = /^HTTP\/([1-9]\d?)\.(\d{1,3}) *$/;
+function badLine(line: string): BadHead {
+  return new BadHead(examineRequestLine(line, true).fault ?? 'request', line);
+}
 
 export interface FieldRules {
   /** Names with `_` are good ones (`underscores_in_headers on`). */
@@ -137,20 +147,24 @@ export function parseFields(text: string, from: number, rules: FieldRules, into:
   let at = from;
   for (;;) {
     const newline = text.indexOf('\n', at);
-    if (newline < 0) throw new BadHead('header', text.slice(at));
+    if (newline < 0) throw new BadHead('header', text.slice(at), at);
     let end = newline;
-    if (text.charCodeAt(end - 1) === 13 && end > at) end--;
-    if (end === at) return newline + 1;
+    // Several CRs may end a line, but only one the empty line.
+    while (text.charCodeAt(end - 1) === 13 && end > at) end--;
+    if (end === at) {
+      if (newline > at + 1) throw new BadHead('header', text.slice(at, newline), at);
+      return newline + 1;
+    }
     const colon = text.indexOf(':', at);
     const nameEnd = colon < 0 || colon > end ? end : colon;
     const name = text.slice(at, nameEnd);
     let lower = lowerName(name);
     if (lower === undefined) {
-      if (name === '' || /[\x00-\x20\x7f]/.test(name)) throw new BadHead('header', text.slice(at, end));
+      if (name === '' || /[\x00-\x20\x7f]/.test(name)) throw new BadHead('header', text.slice(at, end), at);
       if (/^[A-Za-z0-9_-]+$/.test(name) ? rules.hasUnderscores : !rules.ignoresInvalid) {
         lower = name.toLowerCase();
       } else {
-        if (BAD_VALUE.test(text.slice(nameEnd, end))) throw new BadHead('header', text.slice(at, end));
+        if (BAD_VALUE.test(text.slice(nameEnd, end))) throw new BadHead('header', text.slice(at, end), at);
         if (rules.ignoresInvalid) {
           rules.onInvalid?.(text.slice(at, end));
           at = newline + 1;
@@ -164,7 +178,7 @@ export function parseFields(text: string, from: number, rules: FieldRules, into:
     while (start < stop && text.charCodeAt(start) === 32) start++;
     while (stop > start && text.charCodeAt(stop - 1) === 32) stop--;
     const value = start < stop ? text.slice(start, stop) : '';
-    if (BAD_VALUE.test(value)) throw new BadHead('header', text.slice(at, end));
+    if (BAD_VALUE.test(value)) throw new BadHead('header', text.slice(at, end), at);
     into.names.push(name);
     into.lower.push(lower);
     into.values.push(value);

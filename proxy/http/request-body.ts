@@ -175,6 +175,11 @@ export class RequestBody {
     this.#r.downstream.startBody(this.#r);
   }
 
+  /** It could not be read to its end; where the next request begins is not known. */
+  get isBroken(): boolean {
+    return this.#failure !== 0;
+  }
+
   get isStarted(): boolean {
     return this.#isStarted;
   }
@@ -200,9 +205,10 @@ export class RequestBody {
 
   #push(slice: Buffer): void {
     if (slice.length === 0) return;
+    const before = this.received;
     this.received += slice.length;
     if (this.#maxBytes > 0 && this.received > this.#maxBytes && !this.isDiscarded) {
-      this.#r.log('error', `client intended to send too large chunked body: ${this.received} bytes`);
+      this.#r.log('error', `client intended to send too large chunked body: ${before}+${slice.length} bytes`);
       this.fail(413);
       return;
     }

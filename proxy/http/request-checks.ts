@@ -41,9 +41,13 @@ export function validHost(text: string): string | undefined {
     if (colon >= 0) end = colon;
   } else {
     if (BAD_HOST.test(text)) return undefined;
-    const literal = text.startsWith('[') ? text.indexOf(']') : -1;
-    const colon = literal >= 0 ? literal + 1 : text.indexOf(':');
-    if (colon >= 0) end = colon;
+    if (text.startsWith('[')) {
+      const close = text.indexOf(']');
+      if (close >= 0) end = close + 1;
+    } else {
+      const colon = text.indexOf(':');
+      if (colon >= 0) end = colon;
+    }
   }
   if (text.charCodeAt(end - 1) === 46) end--;
   if (end <= 0) return undefined;
@@ -92,11 +96,38 @@ export function applyUri(r: Exchange, path: string): boolean {
   return true;
 }
 
+/** Takes the host of an absolute-form target, which goes before Host; returns 0 or a status. */
+export function applyTargetHost(r: Exchange, host: string): number {
+  const valid = validHost(host);
+  if (valid === undefined) {
+    r.log('info', 'client sent invalid host in request line');
+    return 400;
+  }
+  r.host = valid;
+  return selectServer(r, valid);
+}
+
+/** Takes a Host header; `first` is the value of one before it. Returns 0 or a status. */
+function applyHost(r: Exchange, host: string, first: string | undefined): number {
+  if (first !== undefined) {
+    r.log('info', `client sent duplicate host header: "Host: ${host}", previous value: "Host: ${first}"`);
+    return 400;
+  }
+  const valid = validHost(host);
+  if (valid === undefined) {
+    r.log('info', 'client sent invalid host header');
+    return 400;
+  }
+  if (r.host !== '') return 0;
+  r.host = valid;
+  return selectServer(r, valid);
+}
+
 /**
- * Takes the header fields in: returns 0 or the status that the request ends with. `targetHost` is the host of an
- * absolute-form target (or `:authority`), which goes before Host.
+ * Takes the header fields in, one after another: returns 0 or the status that the request ends with, `fields.faultAt`
+ * being the field that is wrong. `isWhole` is false for those before a broken line.
  */
-export function applyFields(r: Exchange, fields: Fields, targetHost: string | undefined): number {
+export function applyFields(r: Exchange, fields: Fields, isWhole = true): number {
   r.headers = fields;
   const { lower, values } = fields;
   let host: string | undefined;
@@ -105,50 +136,38 @@ export function applyFields(r: Exchange, fields: Fields, targetHost: string | un
   let connection: 'close' | 'keep-alive' | undefined;
   for (let i = 0; i < lower.length; i++) {
     const value = values[i]!;
+    let code = 0;
     switch (lower[i]) {
-      case 'host': {
-        if (host !== undefined) {
-          r.log('info', `client sent duplicate host header: "Host: ${value}", previous value: "Host: ${host}"`);
-          return 400;
-        }
+      case 'host':
+        code = applyHost(r, value, host);
         host = value;
         break;
-      }
       case 'connection':
         if (CLOSE_TOKEN.test(value)) connection = 'close';
         else if (KEEP_ALIVE_TOKEN.test(value)) connection = 'keep-alive';
         break;
       case 'content-length':
-        if (contentLength !== undefined) return duplicate(r, fields, i);
+        if (contentLength !== undefined) code = duplicate(r, fields, i);
         contentLength = value;
         break;
       case 'transfer-encoding':
-        if (transferEncoding !== undefined) return duplicate(r, fields, i);
+        if (transferEncoding !== undefined) code = duplicate(r, fields, i);
         transferEncoding = value;
         break;
       default:
-        if (UNIQUE.has(lower[i]!) && lower.indexOf(lower[i]!) !== i) return duplicate(r, fields, i);
+        if (UNIQUE.has(lower[i]!) && lower.indexOf(lower[i]!) !== i) code = duplicate(r, fields, i);
+    }
+    if (code) {
+      fields.faultAt = i;
+      return code;
     }
   }
-  if (host !== undefined) {
-    const valid = validHost(host);
-    if (valid === undefined) {
-      r.log('info', 'client sent invalid host header');
-      return 400;
-    }
-    if (targetHost === undefined) r.host = valid;
+  if (!isWhole) return 0;
+  if (r.host === '') {
+    const code = selectServer(r, '');
+    if (code) return code;
   }
-  if (targetHost !== undefined) {
-    const valid = validHost(targetHost);
-    if (valid === undefined) {
-      r.log('info', 'client sent invalid host in request line');
-      return 400;
-    }
-    r.host = valid;
-  }
-  const selected = selectServer(r, r.host);
-  if (selected) return selected;
-  if (r.version > 1000 && r.host === '') {
+  if (r.version > 1000 && host === undefined) {
     r.log('info', 'client sent HTTP/1.1 request without "Host" header');
     return 400;
   }

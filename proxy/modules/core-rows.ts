@@ -42,8 +42,8 @@ export interface ErrorPage {
 
 export interface Keepalive {
   readonly timeoutMs: number;
-  /** Seconds of the `Keep-Alive` header, 0: none. */
-  readonly headerSeconds: number;
+  /** Seconds of the `Keep-Alive` header, 0: none; undefined in a value that leaves it to the level above. */
+  readonly headerSeconds: number | undefined;
 }
 
 const HS = HTTP | SERVER;
@@ -118,10 +118,12 @@ export const coreModule = defineModule('core', {
       defaultText: '75s',
       set(cf) {
         const timeoutMs = cf.time(cf.args[0]!);
-        const header = cf.args[1] === undefined ? 0 : parseTimeMs(cf.args[1]);
+        if (cf.args[1] === undefined) return { timeoutMs, headerSeconds: undefined };
+        const header = parseTimeMs(cf.args[1]);
         if (header === undefined) return cf.invalidValue();
         return { timeoutMs, headerSeconds: Math.floor(header / 1000) };
       },
+      merge: (parent, own) => (own ? { ...own, headerSeconds: own.headerSeconds ?? parent.headerSeconds } : parent),
     }),
     keepalive_requests: count(HSL, 1000),
     keepalive_time: time(HSL, '1h'),

@@ -9,12 +9,7 @@ import { fsPath } from '../http/fs-path.ts';
 import { pathOf, rootOf } from '../http/paths.ts';
 
 function protocol(r: Exchange): string | undefined {
-  const { version, method } = r.main;
-  // The request line could not be read.
-  if (method === '') return undefined;
-  if (version === 2000) return 'HTTP/2.0';
-  if (version >= 1000) return `HTTP/1.${version - 1000}`;
-  return undefined;
+  return r.main.version === 2000 ? 'HTTP/2.0' : r.main.protocol;
 }
 
 function realpathRoot(r: Exchange): string | undefined {
@@ -42,9 +37,9 @@ function requestBody(r: Exchange): string | undefined {
   return store.bytes().toString('latin1');
 }
 
-/** The query; there is none where the request had not even a `?`. */
+/** The query; there is none where the request had not even a `?`, or nothing behind it. */
 function query(r: Exchange): string | undefined {
-  return r.args !== '' || r.unparsedUri.includes('?') ? r.args : undefined;
+  return r.args === '' && !/^[^#?]*\?[^#]/.test(r.unparsedUri) ? undefined : r.args;
 }
 
 function path(r: Exchange): string | undefined {

@@ -11,7 +11,7 @@ import { loggedStatus, seconds } from './log-format.ts';
 export function loggedKeepAlive(r: Exchange): string | undefined {
   if (!r.main.isKeepalive || r.main.isFinished) return undefined;
   const { headerSeconds } = coreModule.location(r.location).keepalive_timeout;
-  return headerSeconds > 0 ? `timeout=${headerSeconds}` : undefined;
+  return headerSeconds ? `timeout=${headerSeconds}` : undefined;
 }
 
 export const RESPONSE_VARIABLES: readonly (readonly [string, Variable])[] = [

@@ -36,12 +36,15 @@ describe('request line', () => {
     ['GET /\x01 HTTP/1.1', 'request'],
     ['GET /\x7f HTTP/1.1', 'request'],
     ['GET x HTTP/1.1', 'request'],
-    ['GET http:///x HTTP/1.1', 'request'],
+    ['GET http://a_b/x HTTP/1.1', 'request'],
+    ['GET http://a', 'request'],
+    ['POST /', 'old-method'],
     ['GET / HTTP/1.', 'request'],
     ['GET / HTTPS/1.1', 'request'],
     ['GET / HTTP/1.1 x', 'request'],
     ['GET / HTTP/2.0', 'version'],
-    ['GET / HTTP/1.100', 'request'],
+    ['GET / HTTP/1.1000', 'request'],
+    ['GET / HTTP/100.1', 'version'],
   ])('refuses %j', (line, kind) => {
     expect(fault(() => requestLine(line))).toBe(kind);
   });
