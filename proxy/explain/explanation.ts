@@ -11,7 +11,7 @@ import type { Directive } from '../config/parser.ts';
 import { ClientConnection } from '../http/client.ts';
 import { serveHttp1 } from '../http/connection.ts';
 import type { Exchange } from '../http/exchange.ts';
-import type { Location } from '../http/location.ts';
+import { Location } from '../http/location.ts';
 import { directiveText, type Stage, type Trace } from '../http/trace.ts';
 import type { ListenAddress } from '../listen/address.ts';
 import { addressOf, planSockets } from '../listen/sockets.ts';
@@ -133,7 +133,11 @@ class Explainer implements Trace {
   }
 
   observe(stage: Stage, text: string, at?: Place): void {
-    this.#step(stage, text, at);
+    // Where a location is what is known, the directive in it says more.
+    const handler = stage === 'phase' ? /^\w+ phase: (\w+)/.exec(text)?.[1] : /: (error_page) /.exec(text)?.[1];
+    const name = handler === 'access' ? 'deny' : handler;
+    const nearer = name !== undefined && at instanceof Location ? this.#inForce(at, name)[0] : undefined;
+    this.#step(stage, text, nearer ?? at);
   }
 
   finished(r: Exchange): void {

@@ -21,7 +21,7 @@ export function selectLocation(r: Exchange): boolean {
   );
   r.location = found.location;
   if (trace) {
-    const why = found.isFinal ? '' : ' (nothing went before the longest prefix)';
+    const why = found.isFinal ? '' : ' (the remembered prefix)';
     trace.observe(
       'location',
       `=> ${locationText(r.location)}${r.location.parent ? why : ': no location matches'}`,

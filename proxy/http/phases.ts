@@ -124,7 +124,9 @@ function stopAt(r: Exchange, step: HandlerStep, rc: number): false {
   return stop(r, rc);
 }
 
-function tellOutcome(r: Exchange, { phase, handler }: HandlerStep, rc: number): void {
+function tellOutcome(r: Exchange, { kind, phase, handler }: HandlerStep, rc: number): void {
+  // The rewrite program has told each of its steps.
+  if (kind === 'rewrite') return;
   const name = handler.name.replace(/Handler$/, '').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   const outcome = rc === OK ? 'agrees' : rc === AGAIN || rc === DONE ? 'waits' : `ends the request with ${rc}`;
   r.client.trace!.observe('phase', `${phase} phase: ${name} ${outcome}`, r.location);
