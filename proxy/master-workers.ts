@@ -21,7 +21,7 @@ const LONGEST_WAIT_MS = 5000;
 export interface WorkerContext {
   readonly cycle: Cycle;
   readonly sockets: ListenSockets;
-  readonly start: Pick<StartMessage, 'options' | 'ticketKeys' | 'isDaemon'>;
+  readonly start: Pick<StartMessage, 'options' | 'ticketKeys' | 'passwords' | 'isDaemon'>;
 }
 
 interface Worker {

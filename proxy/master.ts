@@ -16,6 +16,7 @@ import { isDaemon } from './daemon.ts';
 import { type ListenSockets, planSockets } from './listen/sockets.ts';
 import { makeTicketKeys } from './listen/tls-context.ts';
 import { type WorkerContext, Workers } from './master-workers.ts';
+import { passwordFiles } from './modules/ssl.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
 import { handleSignals } from './signals.ts';
 import type { StartupLog } from './startup-log.ts';
@@ -76,6 +77,7 @@ export class Master {
       start: {
         options: { prefix, confFile, errorLog, ...(globals === undefined ? {} : { globals }) },
         ticketKeys: this.#ticketKeys,
+        passwords: [...passwordFiles],
         isDaemon: this.#isDaemon,
       },
     };
@@ -160,6 +162,7 @@ export class Master {
     const old = this.#cycle;
     old.log.write('notice', 'reconfiguring');
     let next: Cycle;
+    passwordFiles.clear();
     try {
       next = await openCycle({ ...this.#options, warn: (message) => old.log.write('warn', message) });
     } catch (error) {

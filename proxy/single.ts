@@ -2,6 +2,7 @@
 // nginx does in this mode. Mirrors ngx_single_process_cycle.
 import { type Cycle, type CycleOptions, closeCycle, openCycle, pidFileOf, reopenFiles } from './cycle.ts';
 import { type ListenSockets, planSockets, type SocketPlan } from './listen/sockets.ts';
+import { passwordFiles } from './modules/ssl.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
 import { Serving } from './serving.ts';
 import { handleSignals } from './signals.ts';
@@ -34,6 +35,7 @@ export async function runSingle(
   const reload = async (): Promise<void> => {
     const old = serving.cycle;
     old.log.write('notice', 'reconfiguring');
+    passwordFiles.clear();
     try {
       const next = await openCycle(options);
       const plans = planSockets(next.config.listens);

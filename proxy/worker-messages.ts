@@ -11,6 +11,8 @@ export interface StartMessage {
   readonly user: WorkerUser | undefined;
   /** Session ticket keys that all workers share. */
   readonly ticketKeys: Uint8Array;
+  /** Contents of password files. */
+  readonly passwords: readonly (readonly [string, string])[];
   readonly isDaemon: boolean;
 }
 

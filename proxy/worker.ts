@@ -6,6 +6,7 @@ import { type Cycle, closeCycle, coreOf, openCycle, reopenFiles } from './cycle.
 import type { Handle } from './listen/sockets.ts';
 import { setTicketKeys } from './listen/tls-context.ts';
 import { link, receiveAnswer } from './master-link.ts';
+import { passwordFiles } from './modules/ssl.ts';
 import { Serving } from './serving.ts';
 import { handleSignals } from './signals.ts';
 import { toStderr } from './startup-log.ts';
@@ -100,6 +101,7 @@ async function startWork(begun: StartMessage, handles: ReadonlyMap<string, Handl
   let cycle: Cycle | undefined;
   try {
     setTicketKeys(Buffer.from(begun.ticketKeys));
+    for (const [path, text] of begun.passwords) passwordFiles.set(path, text);
     cycle = await openCycle({ ...begun.options, files: new Map(begun.files), warn: () => {} });
     const serving = new Serving(cycle);
     becomeWorker(cycle, begun);

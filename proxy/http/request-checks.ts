@@ -57,25 +57,30 @@ export function validHost(text: string): string | undefined {
 const PLAIN_HOST = /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:\d*)?$/;
 const BAD_HOST = /[\x00-\x20\x7f/]|\.\./;
 
-/** Selects the virtual server of `host`; 421 for another server than TLS chose with its own client verification. */
+/** Selects the virtual server of `host`; 421 for another name than TLS chose when its server verifies clients. */
 export function selectServer(r: Exchange, host: string): number {
   const { listen } = r.client;
   const found = listen.table!.find(host);
   if (r.client.trace) traceServer(r.client.trace, listen, host, found);
+  const { sniServer, hello } = r.client;
+  if (sniServer && host === '') {
+    useServer(r, sniServer);
+    return 0;
+  }
+  const target = found?.server ?? listen.defaultServer;
+  if (sniServer && hello?.serverName?.toLowerCase() !== host && verifiesClients.of(target)) {
+    r.log('info', 'client attempted to request the server name different from the one that was negotiated');
+    return 421;
+  }
   if (!found) {
-    useServer(r, r.client.sniServer && host === '' ? r.client.sniServer : listen.defaultServer);
+    useServer(r, target);
     return 0;
   }
   if (found.match) {
     r.captures = found.match;
     keepNamedCaptures(r, found.match);
   }
-  const { server } = found;
-  if (r.client.tls && r.client.sniServer && r.client.sniServer !== server && verifiesClients.of(r.client.sniServer)) {
-    r.log('info', `client attempted to request the server name different from the one that was negotiated`);
-    return 421;
-  }
-  useServer(r, server);
+  useServer(r, target);
   return 0;
 }
 

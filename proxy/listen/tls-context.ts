@@ -6,7 +6,7 @@ import { createSecureContext, type SecureContext, type SecureContextOptions } fr
 import { ConfigError } from '../config/error.ts';
 import type { Config } from '../config/load.ts';
 import type { Server } from '../http/virtual-server.ts';
-import { type CertificateFile, sslModule } from '../modules/ssl.ts';
+import { type CertificateFile, certificateName, sslModule } from '../modules/ssl.ts';
 import { applyConfCommands, type ContextSettings } from './tls-conf-commands.ts';
 import { cannotLoad, readPem, sslError } from './tls-errors.ts';
 import { SessionCache } from './tls-sessions.ts';
@@ -56,7 +56,7 @@ export class ServerTls {
     let context = this.#contexts.get(standard);
     if (!context) {
       const { ssl_certificate: certificates = [], ssl_certificate_key: keys = [] } = this.conf;
-      const files = this.hasVariables ? [] : loadPairs(certificates, keys, (f) => f.path.constant!);
+      const files = this.hasVariables ? [] : loadPairs(certificates, keys, (f) => certificateName(f, f.path.constant!));
       context = this.#make(standard, files);
       this.#contexts.set(standard, context);
     }
@@ -66,7 +66,7 @@ export class ServerTls {
   /** The context of certificates whose names are known only now; `evaluate` fills the variables in. */
   variableContext(standard: Server, evaluate: (file: CertificateFile) => string): SecureContext {
     const { ssl_certificate: certificates = [], ssl_certificate_key: keys = [] } = this.conf;
-    const files = loadPairs(certificates, keys, evaluate);
+    const files = loadPairs(certificates, keys, (file) => certificateName(file, evaluate(file)));
     const key = createHash('sha256');
     for (const { certificate, privateKey } of files) key.update(certificate.bytes).update(privateKey.bytes);
     const digest = key.digest('hex');
@@ -239,7 +239,11 @@ function addAuthorities(native: NativeContext, path: string | undefined): void {
       `SSL_CTX_load_verify_locations("${path}") failed (SSL: error:05800088:x509 certificate routines::no certificate or crl found)`,
     );
   }
-  native.addCACert(bytes);
+  const blocks = bytes
+    .toString('latin1')
+    .match(/-----BEGIN [A-Z0-9 ]*CERTIFICATE-----[\s\S]*?-----END [A-Z0-9 ]*CERTIFICATE-----/g);
+  // Each once: clients are sent the names of all.
+  native.addCACert(Buffer.from([...new Set(blocks ?? [])].join('\n'), 'latin1'));
 }
 
 function addCrls(native: NativeContext, path: string | undefined): void {

@@ -90,3 +90,21 @@ export function groupName(number: number): string {
 export function groupNames(numbers: readonly number[]): string {
   return numbers.map(groupName).join(':');
 }
+
+/** Other spellings of groups. */
+const ALIASES: Readonly<Record<string, string>> = {
+  'P-256': 'prime256v1',
+  secp256r1: 'prime256v1',
+  'P-384': 'secp384r1',
+  'P-521': 'secp521r1',
+};
+const NUMBERS = new Map([...GROUPS].map(([number, name]) => [name.toLowerCase(), number]));
+
+/** Numbers of a list as `ssl_ecdh_curve` takes it; undefined for `auto`, which is OpenSSL's own choice. */
+export function groupNumbers(list: string): readonly number[] | undefined {
+  if (list === 'auto') return undefined;
+  return list
+    .split(':')
+    .map((name) => NUMBERS.get((ALIASES[name] ?? name).toLowerCase()))
+    .filter((number) => number !== undefined);
+}

@@ -10,7 +10,7 @@ import { Fields } from '../http/head.ts';
 import { useServer } from '../http/request-checks.ts';
 import { escapeComponent } from '../http/uri.ts';
 import { sslModule } from './ssl.ts';
-import { cipherNames, groupName, groupNames } from './ssl-names.ts';
+import { cipherNames, groupName, groupNames, groupNumbers } from './ssl-names.ts';
 import { verdictOf } from './ssl-verify.ts';
 
 type Getter = (tls: TLSSocket, r: Exchange) => string | undefined;
@@ -93,12 +93,14 @@ function oneLine(name: string): string {
     .join('');
 }
 
-/** The group of the key exchange: known exactly when the client sent one share, else the first that it offered. */
+/** The group of the key exchange: the first of the client's that the server takes; the runtime does not tell it. */
 function curve(tls: TLSSocket, r: Exchange): string | undefined {
   const { hello } = r.client;
   if (!hello) return undefined;
-  const candidates = tls.getProtocol() === 'TLSv1.3' ? hello.keyShares : hello.groups;
-  return candidates[0] === undefined ? undefined : groupName(candidates[0]);
+  const taken = groupNumbers(sslModule.server(r.client.sniServer ?? r.client.listen.defaultServer).ssl_ecdh_curve);
+  const offered = tls.getProtocol() === 'TLSv1.3' && !taken ? hello.keyShares : hello.groups;
+  const number = taken ? offered.find((n) => taken.includes(n)) : offered[0];
+  return number === undefined ? undefined : groupName(number);
 }
 
 /** The id in a serialized session: SEQUENCE { version, TLS version, cipher, OCTET STRING id, … }. */

@@ -1,6 +1,6 @@
 // What TLS demands of a request: that it came over TLS at all, and with the client certificate that ssl_verify_client
 // asks for. Mirrors the TLS part of ngx_http_process_request.
-import type { TLSSocket } from 'node:tls';
+import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import { CERT_ERROR, NO_CERT, TO_HTTPS } from '../http/codes.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { tlsChecks, verifiesClients } from '../http/request-checks.ts';
@@ -54,12 +54,11 @@ function verify(tls: TLSSocket, depth: number): Verdict {
   const { ssl } = tls as unknown as { ssl: { verifyError(): (Error & { code: string }) | null } };
   const error = ssl.verifyError();
   if (error) return { hasCertificate: true, number: NUMBERS[error.code] ?? 1, reason: error.message };
-  // The runtime cannot bound the depth for OpenSSL: count what stands between the leaf and the trusted end.
+  // The runtime cannot bound the depth for OpenSSL: count what stands between the leaf and the trusted end, those that
+  // the client did not send included.
   let between = -1;
-  for (let at = certificate.issuerCertificate; at; at = at.issuerCertificate) {
-    between++;
-    if (at.fingerprint256 === at.issuerCertificate?.fingerprint256) break;
-  }
+  let at = tls.getPeerCertificate(true) as DetailedPeerCertificate | undefined;
+  for (; at?.issuerCertificate && at.issuerCertificate !== at; at = at.issuerCertificate) between++;
   if (between > depth) return { hasCertificate: true, number: 22, reason: 'certificate chain too long' };
   return { hasCertificate: true, number: 0, reason: '' };
 }

@@ -26,8 +26,10 @@ const HS = HTTP | SERVER;
 /** A file of `ssl_certificate` or `ssl_certificate_key`: as written, and where it is. */
 export interface CertificateFile {
   readonly written: string;
-  /** Path relative to the configuration's directory made absolute, or with variables, or `data:…`. */
+  /** Path, or `data:…`; may have variables. */
   readonly path: Template;
+  /** What a relative path is relative to. */
+  readonly directory: string;
 }
 
 /** `ssl_session_cache`: where sessions are remembered, if they are. */
@@ -69,8 +71,7 @@ export const sslModule = defineModule('ssl', {
       default: [],
       syntax: 'file',
       set: (cf) =>
-        read(cf)
-          .toString('latin1')
+        readOnce(cf)
           .split('\n')
           .map((line) => line.replace(/\r$/, ''))
           .filter((line) => line !== ''),
@@ -136,6 +137,11 @@ export const sslModule = defineModule('ssl', {
   },
 });
 
+/** The name of a certificate file, once its variables are known: `data:…` or an absolute path. */
+export function certificateName({ directory }: CertificateFile, value: string): string {
+  return value.startsWith('data:') || value.startsWith('/') ? value : directory + value;
+}
+
 function files(syntax: string): Row<readonly CertificateFile[] | undefined> {
   return custom<readonly CertificateFile[] | undefined>(HS, '1', {
     default: undefined,
@@ -143,9 +149,8 @@ function files(syntax: string): Row<readonly CertificateFile[] | undefined> {
     syntax,
     set(cf, previous) {
       const written = cf.args[0]!;
-      const isData = written.startsWith('data:') || written.startsWith('$');
-      const full = isData ? written : cf.compiler.fullPath(written, 'conf');
-      return [...(previous ?? []), { written, path: cf.template(full) }];
+      const file = { written, path: cf.template(written), directory: cf.compiler.options.confPrefix };
+      return [...(previous ?? []), file];
     },
   });
 }
@@ -157,6 +162,18 @@ function path(note?: string): Row<string | undefined> {
     ...(note === undefined ? {} : { note }),
     set: (cf) => (cf.args[0] === '' ? undefined : cf.compiler.fullPath(cf.args[0]!, 'conf')),
   });
+}
+
+/** Contents of password files, which may be pipes: the master reads them once and hands them to its workers. */
+export const passwordFiles = new Map<string, string>();
+
+function readOnce(cf: Cf): string {
+  const full = cf.compiler.fullPath(cf.args[0]!, 'conf');
+  const known = passwordFiles.get(full);
+  if (known !== undefined) return known;
+  const text = read(cf).toString('latin1');
+  passwordFiles.set(full, text);
+  return text;
 }
 
 function read(cf: Cf, sizes?: readonly number[]): Buffer {
