@@ -35,7 +35,7 @@ export class Http1Connection implements Downstream {
   #isPipelined = false;
   readonly #deadline: Deadline;
   #state: State = 'idle';
-  #idleSince = 0;
+  #idleSince = performance.now();
   readonly #ahead: ReadAhead;
   #isClientGone = false;
   #r: Exchange | undefined;

@@ -16,6 +16,7 @@ export class Http1Output {
   #held = '';
   #isFlushQueued = false;
   #timeoutMs = 60_000;
+  #postponeBytes = 0;
   /** The client does not take bytes as fast as they come. */
   isBackedUp = false;
 
@@ -26,7 +27,9 @@ export class Http1Output {
   }
 
   sendHead(r: Exchange): void {
-    this.#timeoutMs = coreModule.location(r.location).send_timeout;
+    const conf = coreModule.location(r.location);
+    this.#timeoutMs = conf.send_timeout;
+    this.#postponeBytes = conf.postpone_output;
     if (r.version < 1000) return;
     const head = headText(r);
     r.headBytesSent = head.length;
@@ -121,10 +124,10 @@ export class Http1Output {
     process.nextTick(flushQueued, this);
   }
 
-  /** Runs at the end of the tick in which something was held back. */
+  /** Runs at the end of the tick in which something was held back; less than postpone_output waits for more. */
   flushQueued(): void {
     this.#isFlushQueued = false;
-    if (!this.#socket.destroyed) this.flush();
+    if (this.#held.length >= this.#postponeBytes && !this.#socket.destroyed) this.flush();
   }
 
   close(): void {

@@ -76,6 +76,7 @@ class Pace implements BodyFilter {
   }
 
   #wait(ms: number): void {
+    this.#r.main.downstream.flush();
     this.#r.holds++;
     this.#timer = setTimeout(() => {
       this.#stopWaiting();

@@ -198,6 +198,7 @@ export class UpstreamResponse {
     const u = this.#u;
     const pipe = this.#pipe!;
     u.state.responseLength += end - at;
+    const sent = u.r.main.bytesSent;
     const progress = pipe.feed(bytes, at, end);
     if (progress === 'broken') {
       u.log('error', 'upstream sent invalid chunked response');
@@ -212,6 +213,7 @@ export class UpstreamResponse {
     const connection = u.connection;
     if (!connection) return;
     if (!this.#isBuffering && end > at) u.r.flush();
+    else if (u.r.main.bytesSent > sent) u.r.main.downstream.flush();
     if (pipe.isFull) {
       connection.pause();
       connection.clearDeadline();
@@ -245,6 +247,7 @@ export class UpstreamResponse {
     const u = this.#u;
     if (this.#tunnel) return;
     const isEmpty = this.#pipe!.drain();
+    u.r.main.downstream.flush();
     if (this.#outcome !== undefined) {
       if (isEmpty) u.finalize(this.#outcome);
       return;

@@ -25,7 +25,7 @@ beforeAll(async () => {
         location /dry { limit_req zone=dry; limit_req_dry_run on; limit_req_log_level info; }
         location /two { limit_req zone=other; limit_req zone=burst burst=100 nodelay; }
         location /page { limit_req zone=slow; error_page 503 /page/busy; }
-        location /conn { limit_conn conn 1; proxy_pass http://127.0.0.1:%%PORT_1%%; }
+        location /conn { limit_conn conn 1; proxy_buffering off; proxy_pass http://127.0.0.1:%%PORT_1%%; }
       }
       server { listen 127.0.0.1:%%PORT_1%%; location / { limit_rate 1; return 200 "a slow answer"; } }
     }`,
