@@ -24,6 +24,7 @@ function room(name: string, entry: string, summary: string): Command {
 }
 
 export const rooms: readonly Command[] = [
+  room('load', 'load/main', 'put load on a URL and say what it holds, and where requests wait'),
   room('certs', 'certs/main', 'make or renew the local authority and its certificate'),
   room('nginx', 'proxy/main', "Nginx's role, with nginx's command line"),
   room('gunicorn', 'services/gunicorn', "Gunicorn's role, with gunicorn's command line"),
