@@ -9,7 +9,7 @@ export function useCompileCache(): void {
   if (process.env['NODE_COMPILE_CACHE'] !== undefined || process.env['NODE_DISABLE_COMPILE_CACHE'] !== undefined)
     return;
   // The repository's own node_modules, else the one that the package is installed in.
-  for (const candidate of ['../node_modules/', '../../../node_modules/']) {
+  for (const candidate of ['../node_modules/', '../../node_modules/', '../../../../node_modules/']) {
     const modules = fileURLToPath(new URL(candidate, import.meta.url));
     if (!existsSync(modules)) continue;
     enableCompileCache(`${modules}.cache/portico`);

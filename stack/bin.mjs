@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The installed command. Plain JavaScript, because it must run on whatever Node the machine has (20 or newer): it finds
 // the Node that the package pins and hands over to it. In the repository it starts portico.ts, in the published package
-// portico.js.
+// dist/stack/portico.js.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,8 +10,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const built = join(here, 'portico.js');
-const main = existsSync(built) ? built : join(here, 'portico.ts');
+const source = join(here, 'portico.ts');
+const main = existsSync(source) ? source : join(here, '../dist/stack/portico.js');
 const node = pinnedNode();
 
 if (node === undefined) {

@@ -2,13 +2,14 @@
 // first, ends what an earlier `up` left behind, then runs the stack until Ctrl-C or until nothing runs any more.
 // With --detach it starts itself again in the background (detach.ts) and comes back when the stack is up.
 import { relative } from 'node:path';
-import { findComposeFile, readProject } from '../compose/project.ts';
+import { findComposeFile, hasComposeFile, readProject } from '../compose/project.ts';
 import { claimLoopbackNetwork } from '../local/addresses.ts';
 import { Console, wantsColor } from '../local/console.ts';
 import { endLeftovers } from '../local/leftovers.ts';
 import { isRunning } from '../local/process-identity.ts';
 import { Stack } from '../local/stack.ts';
 import { leftoversOf, StateDirectory } from '../local/state.ts';
+import { copyPackagedProject, isProject } from '../packaged-project.ts';
 import { banner } from './banner.ts';
 import type { Command } from './command.ts';
 import { detach, isDetachedChild, tellParent } from './detach.ts';
@@ -23,6 +24,10 @@ export const up: Command = {
 Runs the services of docker-compose.yml (all, or those named and what they depend on) as local processes, without
 Docker: same commands, environment, order, healthchecks, restarts. Each replica has a loopback address of its own
 (PORTICO_ADDRESS), and service names resolve (PORTICO_HOSTS). Ctrl-C stops them in reverse order.
+
+In a project (a directory with a package.json) that has no compose file it runs the stack that comes with Portico, from
+a copy in .portico/default; its certificates are in .portico/default/certs/live. PORTICO_HTTP_PORT and
+PORTICO_HTTPS_PORT move it away from 8080 and 8443.
 
   -f, --file FILE            the compose file (default: the one in this directory)
       --scale SERVICE=N      so many replicas of a service; can be given several times
@@ -43,7 +48,10 @@ Examples:
 
 async function runUp(argv: readonly string[]): Promise<number> {
   const options = parseUpOptions(argv);
-  const file = findComposeFile(options.file, process.cwd());
+  const isPackaged = options.file === undefined && !hasComposeFile(process.cwd()) && isProject(process.cwd());
+  const file = isPackaged
+    ? copyPackagedProject(process.cwd(), process.env)
+    : findComposeFile(options.file, process.cwd());
   const shown = relative(process.cwd(), file) || file;
   const project = readProject(file, process.env, shown);
   const services = chooseServices(project, options, shown);

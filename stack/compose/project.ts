@@ -2,6 +2,7 @@
 // circle. The result is plain data; nothing has been started when a ComposeError is thrown.
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { PACKAGE_DIRECTORY, packagedComposeFile } from '../packaged-project.ts';
 import { readDotenv } from './dotenv.ts';
 import { ComposeError } from './error.ts';
 import { mapOf, textOf } from './fields.ts';
@@ -32,14 +33,21 @@ const FILE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docke
 // What a compose file can refer to in order to differ under `portico up`. nginx's master, started by root, gives its
 // workers to nobody, who can read neither a checkout in /root nor the project's private files; in the image, as for any
 // other user, master and workers are one user, and so they are here.
-const LOCAL_VARIABLES: Readonly<Record<string, string>> =
-  process.getuid?.() === 0 ? { PORTICO_NGINX_GLOBALS: 'user root;' } : {};
+const LOCAL_VARIABLES: Readonly<Record<string, string>> = {
+  ...(process.getuid?.() === 0 ? { PORTICO_NGINX_GLOBALS: 'user root;' } : {}),
+  PORTICO_PACKAGE: PACKAGE_DIRECTORY,
+};
 
-/** The file to use: the one given, or the first of Compose's names in `directory`. Throws ComposeError. */
+/**
+ * The file to use: the one given, or the first of Compose's names in `directory`, or Portico's own topology where
+ * `portico up` has put it. Throws ComposeError.
+ */
 export function findComposeFile(given: string | undefined, directory: string): string {
   if (given !== undefined) return resolve(directory, given);
   const name = FILE_NAMES.find((one) => existsSync(join(directory, one)));
   if (name === undefined) {
+    const packaged = packagedComposeFile(directory);
+    if (existsSync(packaged)) return packaged;
     throw new ComposeError(
       directory,
       undefined,
@@ -47,6 +55,11 @@ export function findComposeFile(given: string | undefined, directory: string): s
     );
   }
   return join(directory, name);
+}
+
+/** Whether a compose file of Compose's names is in `directory`. */
+export function hasComposeFile(directory: string): boolean {
+  return FILE_NAMES.some((one) => existsSync(join(directory, one)));
 }
 
 /** Reads the project. `shown` is how errors spell the file, for a path relative to where the user is. */
