@@ -374,6 +374,10 @@ export class Http1Connection implements Downstream {
     return this.#output.isBackedUp;
   }
 
+  get isFlushed(): boolean {
+    return this.#output.isFlushed;
+  }
+
   sendHead(r: Exchange): void {
     settleFraming(r, shutdown.isExiting);
     this.#output.sendHead(r);

@@ -40,6 +40,8 @@ export interface Downstream {
   /** `100 Continue`, when the client waits for it. */
   sendContinue(): void;
   readonly isBackedUp: boolean;
+  /** Every byte has left for the system; undefined where that cannot be told. */
+  readonly isFlushed?: boolean;
   /** Takes the raw connection over (WebSocket); undefined where that cannot be (HTTP/2). */
   takeOver?(r: Exchange, onData: (chunk: Buffer) => void, onEnd: () => void): RawDownstream;
 }
@@ -233,6 +235,11 @@ export class Exchange {
     if (this.isExpectTested || this.parent || this.version < 1001) return;
     this.isExpectTested = true;
     if (this.headers.get('expect')?.toLowerCase() === '100-continue') this.downstream.sendContinue();
+  }
+
+  /** Whether written bytes go straight to the client's connection, and have all been taken by the system. */
+  get isFlushedThrough(): boolean {
+    return this.#filters === undefined && this.parent === undefined && this.downstream.isFlushed === true;
   }
 
   /** Drops the request's body; returns 0, or the status to answer with when it is broken. */

@@ -100,8 +100,14 @@ export class Http1Output {
     this.#sent(this.#socket.write(held, 'latin1'));
   }
 
+  /** Whether the system has taken every byte, so that memory which was written from may be used again. */
+  get isFlushed(): boolean {
+    return this.#held === '' && this.#socket.writableLength === 0;
+  }
+
   #sent(isTaken: boolean): void {
-    if (isTaken || this.isBackedUp) return;
+    // Node says "wait" for any write larger than its mark, also when the system took it at once.
+    if (isTaken || this.isBackedUp || this.#socket.writableLength === 0) return;
     this.isBackedUp = true;
     this.expectProgress(this.#timeoutMs);
   }

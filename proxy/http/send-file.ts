@@ -28,17 +28,28 @@ export function sendFile(r: Exchange, file: OpenFile): number {
 function sendSmall(r: Exchange, file: OpenFile): number {
   const { sizeBytes } = file;
   if (sizeBytes > 0) {
-    const bytes = Buffer.allocUnsafe(sizeBytes);
+    const bytes = scratch.subarray(0, sizeBytes);
     const got = readAt(r, file, bytes, 0);
     if (got < sizeBytes) {
       file.release();
       return ERROR;
     }
     r.write(bytes);
+    renewScratch(r);
   }
   file.release();
   r.end();
   return OK;
+}
+
+/**
+ * Files are read into one piece of memory for all: fresh memory for each block costs more than the reading. Whoever
+ * still needs what was written from it (a slow client, a filter) keeps it, and the next block gets another piece.
+ */
+let scratch = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+
+function renewScratch(r: Exchange): void {
+  if (!r.isFlushedThrough) scratch = Buffer.allocUnsafeSlow(BLOCK_BYTES);
 }
 
 /** Fills `into` from `at`; less than its length after an error, which was logged. */
@@ -110,7 +121,7 @@ class FileSender {
       const size = Math.min(BLOCK_BYTES, part.end - this.#at);
       let mayGoOn = true;
       if (size > 0) {
-        const bytes = Buffer.allocUnsafeSlow(size);
+        const bytes = scratch.subarray(0, size);
         if (readAt(r, this.#file, bytes, this.#at) < size) {
           this.#stop();
           return ERROR;
@@ -118,6 +129,7 @@ class FileSender {
         this.#at += size;
         turn += size;
         mayGoOn = r.write(bytes);
+        renewScratch(r);
       }
       if (this.#at >= part.end) {
         this.#part++;
