@@ -16,7 +16,14 @@ const DROP_REQUEST = 1;
 const SWITCHES = 2;
 const HOLDER = 3;
 const WAITING = 4;
-const FIELDS = 5;
+const FORCED = 5;
+const FIELDS = 6;
+// After the integers, 8-byte aligned: sums in ms. Only the holder writes them, so the lock itself keeps them whole.
+const SUMS_AT = 32;
+const WAIT_MS = 0;
+const HOLD_MS = 1;
+const ACQUIRED = 2;
+const SUMS = 3;
 
 /** What threads share; it can be sent to a worker thread. */
 export interface GilState {
@@ -25,13 +32,40 @@ export interface GilState {
   readonly isOn: boolean;
 }
 
+/** What a lock has seen since it was made. Times are sums over all threads, in ms. */
+export interface GilGauges {
+  readonly waitMs: number;
+  readonly holdMs: number;
+  /** How often it was taken. */
+  readonly acquired: number;
+  /** How often it went from one thread to another, and how often because the other had asked. */
+  readonly switches: number;
+  readonly forced: number;
+  /** Threads that wait at this moment. */
+  readonly waiting: number;
+}
+
+/** Reads the gauges, from any thread. */
+export function gilGauges(state: GilState): GilGauges {
+  const words = new Int32Array(state.memory, 0, FIELDS);
+  const sums = new Float64Array(state.memory, SUMS_AT, SUMS);
+  return {
+    waitMs: sums[WAIT_MS] ?? 0,
+    holdMs: sums[HOLD_MS] ?? 0,
+    acquired: sums[ACQUIRED] ?? 0,
+    switches: Atomics.load(words, SWITCHES),
+    forced: Atomics.load(words, FORCED),
+    waiting: Atomics.load(words, WAITING),
+  };
+}
+
 /** CPython's default of sys.setswitchinterval(), in ms. */
 export const SWITCH_INTERVAL_MS = 5;
 
 /** A new lock, held by nobody. */
 export function createGil(options: { switchIntervalMs?: number; isOn?: boolean } = {}): GilState {
   return {
-    memory: new SharedArrayBuffer(FIELDS * 4),
+    memory: new SharedArrayBuffer(SUMS_AT + SUMS * 8),
     switchIntervalMs: options.switchIntervalMs ?? SWITCH_INTERVAL_MS,
     isOn: options.isOn ?? true,
   };
@@ -40,13 +74,18 @@ export function createGil(options: { switchIntervalMs?: number; isOn?: boolean }
 /** One thread's view of the lock. `thread` is any number that no other thread has, not 0. */
 export class Gil {
   readonly #words: Int32Array;
+  readonly #sums: Float64Array;
   readonly #thread: number;
   readonly #intervalMs: number;
   readonly #isOn: boolean;
   #depth = 0;
+  #takenAt = 0;
+  /** Called in a thread that has just been given the lock because it asked for it; for the cost model. */
+  onForcedSwitch: () => void = () => {};
 
   constructor(state: GilState, thread: number) {
-    this.#words = new Int32Array(state.memory);
+    this.#words = new Int32Array(state.memory, 0, FIELDS);
+    this.#sums = new Float64Array(state.memory, SUMS_AT, SUMS);
     this.#thread = thread;
     this.#intervalMs = state.switchIntervalMs;
     this.#isOn = state.isOn;
@@ -101,6 +140,7 @@ export class Gil {
 
   #take(): void {
     const words = this.#words;
+    let waited = 0;
     if (Atomics.compareExchange(words, LOCKED, 0, 1) !== 0) {
       const start = performance.now();
       Atomics.add(words, WAITING, 1);
@@ -113,22 +153,35 @@ export class Gil {
         }
       } while (Atomics.compareExchange(words, LOCKED, 0, 1) !== 0);
       Atomics.sub(words, WAITING, 1);
-      meter.gilWaitMs += performance.now() - start;
-    }
-    if (Atomics.load(words, HOLDER) !== this.#thread) {
+      this.#takenAt = performance.now();
+      waited = this.#takenAt - start;
+      meter.gilWaitMs += waited;
+    } else this.#takenAt = performance.now();
+    this.#add(WAIT_MS, waited);
+    this.#add(ACQUIRED, 1);
+    const isOther = Atomics.load(words, HOLDER) !== this.#thread;
+    if (isOther) {
       Atomics.store(words, HOLDER, this.#thread);
       Atomics.add(words, SWITCHES, 1);
       Atomics.notify(words, SWITCHES);
     }
-    Atomics.store(words, DROP_REQUEST, 0);
+    if (Atomics.exchange(words, DROP_REQUEST, 0) === 1 && isOther && waited > 0) {
+      Atomics.add(words, FORCED, 1);
+      this.onForcedSwitch();
+    }
   }
 
   #drop(isForced: boolean): void {
     const words = this.#words;
     const seen = Atomics.load(words, SWITCHES);
+    this.#add(HOLD_MS, performance.now() - this.#takenAt);
     Atomics.store(words, LOCKED, 0);
     Atomics.notify(words, LOCKED, 1);
     // The bound is for the case that the thread which asked has given up meanwhile: it must not hold us for ever.
     if (isForced && Atomics.load(words, WAITING) > 0) Atomics.wait(words, SWITCHES, seen, this.#intervalMs * 2);
+  }
+
+  #add(sum: number, amount: number): void {
+    this.#sums[sum] = (this.#sums[sum] ?? 0) + amount;
   }
 }

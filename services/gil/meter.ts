@@ -1,4 +1,14 @@
-/** Counters of the calling thread, read by Server-Timing and the gauges: how long it waited for the GIL, and in blocking calls. */
-
-/** Milliseconds, only ever growing. A thread has its own, since a module is loaded once a thread. */
-export const meter = { gilWaitMs: 0, ioMs: 0 };
+/**
+ * Counters of the calling thread, in ms, only ever growing; a thread has its own, since a module is loaded once a thread. Server-Timing
+ * reads them for one request, the cost model to tell an application's own work from the server's.
+ */
+export const meter = {
+  /** Waiting for the GIL. */
+  gilWaitMs: 0,
+  /** In blocking calls. */
+  ioMs: 0,
+  /** CPU time that an application asked for by burn() and native(). */
+  workMs: 0,
+  /** CPU time that the cost model has spent, for what Python would have needed more than this server did. */
+  pythonMs: 0,
+};

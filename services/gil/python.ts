@@ -10,13 +10,20 @@ import { meter } from './meter.ts';
 
 const never = new Int32Array(new SharedArrayBuffer(4));
 const SLICE_MS = 50;
+const ABORT_EVERY_MS = 10;
 const BLOCK = Buffer.alloc(256 * 1024);
 
 let gil: Gil | null = null;
+let heldByNative: Int32Array | null = null;
 
 /** Says which lock the code on this thread runs under; null when there is none, as in a sync worker. */
 export function setGil(lock: Gil | null): void {
   gil = lock;
+}
+
+/** Says where another thread can see that this one is inside native code that keeps the GIL, when there is no lock to wait for. */
+export function showHeldGil(word: Int32Array): void {
+  heldByNative = word;
 }
 
 /** Runs a blocking call or native code with the GIL dropped, if there is one. */
@@ -24,8 +31,12 @@ export function allowThreads<Result>(call: () => Result): Result {
   return gil ? gil.allowThreads(call) : call();
 }
 
-/** CPU time of this thread so far, in ms. */
+/**
+ * CPU time of this thread so far, in ms, to the microsecond. Linux brings a thread's time up to date only at its ticks, 4 ms apart; asking
+ * for the process's brings the asking thread's up to date first.
+ */
 export function threadCpuMs(): number {
+  process.cpuUsage();
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;
 }
@@ -45,26 +56,48 @@ let sink = 0;
 
 /** Uses that much CPU time in the interpreter: holds the GIL, and hands it over at checkpoints when another thread asks. */
 export function burn(ms: number): void {
-  const end = threadCpuMs() + ms;
-  for (let round = 1; threadCpuMs() < end; round++) {
-    for (let step = 0; step < 20; step++) {
+  const start = threadCpuMs();
+  interpretUntil(start + ms);
+  meter.workMs += threadCpuMs() - start;
+}
+
+/** Interprets until this thread has used so much CPU time (threadCpuMs), as burn() does but charged to nobody. */
+export function interpretUntil(end: number): void {
+  let asked = threadCpuMs();
+  for (let now = asked; now < end; now = threadCpuMs()) {
+    // Near the end it looks at the clock more often: small amounts must be exact, large ones cheap.
+    const steps = Math.max(1, Math.min(20, Math.floor((end - now) * 200)));
+    for (let step = 0; step < steps; step++) {
       for (let n = 0; n < 1000; n++) sink = (sink * 31 + n) | 0;
       gil?.checkpoint();
     }
-    if (round % 200 === 0) raiseIfAborted();
+    if (now - asked < ABORT_EVERY_MS) continue;
+    asked = now;
+    raiseIfAborted();
   }
 }
 
 /** Uses that much CPU time in C: hashes blocks, as hashlib does, with the GIL dropped, so that it is parallel to other threads. */
 export function native(ms: number): void {
-  allowThreads(() => {
-    const end = threadCpuMs() + ms;
-    while (threadCpuMs() < end) createHash('sha256').update(BLOCK).digest();
-  });
+  allowThreads(() => hashFor(ms));
 }
 
 /** Uses that much CPU time in C code that does not drop the GIL: everything else in the process stands still. */
 export function nativeHoldingGil(ms: number): void {
-  const end = threadCpuMs() + ms;
+  if (heldByNative) Atomics.store(heldByNative, 0, 1);
+  try {
+    hashFor(ms);
+  } finally {
+    if (heldByNative) {
+      Atomics.store(heldByNative, 0, 0);
+      Atomics.notify(heldByNative, 0);
+    }
+  }
+}
+
+function hashFor(ms: number): void {
+  const start = threadCpuMs();
+  const end = start + ms;
   while (threadCpuMs() < end) createHash('sha256').update(BLOCK).digest();
+  meter.workMs += threadCpuMs() - start;
 }
