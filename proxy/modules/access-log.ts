@@ -51,6 +51,7 @@ export const accessLogModule = defineModule('access-log', {
       isRepeatable: true,
       syntax: 'path [format [buffer=size] [gzip[=level]] [flush=time] [if=condition]] | off',
       defaultText: 'logs/access.log combined',
+      note: 'Logs of syslog: are refused.',
       set: parseAccessLog,
     }),
     open_log_file_cache: custom<LogFileCache | false>(HSL, '1-4', {

@@ -64,6 +64,7 @@ export const blocksModule = defineModule('blocks', {
       isRepeatable: true,
       syntax: 'address[:port] | port | unix:path [default_server] [ssl] [http2] [proxy_protocol] [backlog=number] ...',
       defaultText: '*:80 | *:8000',
+      note: 'deferred, rcvbuf, sndbuf, fastopen, setfib and the times of so_keepalive are checked and not used.',
       set: (cf, previous) => [...(previous ?? []), ...listen(cf)],
     }),
     server_name: custom<readonly ServerName[]>(SERVER, '1+', {

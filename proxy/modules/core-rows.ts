@@ -110,7 +110,7 @@ export const coreModule = defineModule('core', {
       set: (cf) => cf.compiler.fullPath(cf.args[0]!),
     }),
     client_body_in_file_only: oneOf(HSL, ['off', 'on', 'clean'], 'off'),
-    client_body_in_single_buffer: flag(HSLI, false),
+    client_body_in_single_buffer: flag(HSLI, false, { note: 'A body in memory always is in one piece.' }),
     satisfy: oneOf(HSL, ['all', 'any'], 'all'),
     keepalive_timeout: custom<Keepalive>(HSL, '1-2', {
       default: { timeoutMs: 75_000, headerSeconds: 0 },
@@ -131,7 +131,9 @@ export const coreModule = defineModule('core', {
     lingering_close: oneOf(HSL, ['off', 'on', 'always'], 'on'),
     lingering_time: time(HSL, '30s'),
     lingering_timeout: time(HSL, '5s'),
-    reset_timedout_connection: flag(HSL, false),
+    reset_timedout_connection: flag(HSL, false, {
+      note: 'Accepted; a connection that timed out is closed, not reset.',
+    }),
     send_timeout: time(HSL, '60s'),
     absolute_redirect: flag(HSL, true),
     server_name_in_redirect: flag(HSL, false),
@@ -145,9 +147,9 @@ export const coreModule = defineModule('core', {
     chunked_transfer_encoding: flag(HSL, true),
     etag: flag(HSL, true),
     if_modified_since: oneOf(HSL, ['off', 'exact', 'before'], 'exact'),
-    max_ranges: count(HSL, Number.MAX_SAFE_INTEGER),
+    max_ranges: { ...count(HSL, Number.MAX_SAFE_INTEGER), defaultText: undefined },
     tcp_nodelay: flag(HSL, true),
-    tcp_nopush: flag(HSL, false),
+    tcp_nopush: flag(HSL, false, { note: 'Accepted; a small response leaves in one write as it is.' }),
     limit_rate: custom<Template | undefined>(HSLI, '1', {
       default: undefined,
       syntax: 'rate',
@@ -204,6 +206,7 @@ export const coreModule = defineModule('core', {
       isRepeatable: true,
       syntax: 'file [level]',
       defaultText: 'logs/error.log error',
+      note: 'Logs of syslog: and memory: are refused; debug says no more than info.',
       set: parseErrorLog,
     }),
     open_file_cache: custom<OpenFileCache | null>(HSL, '1-2', {
@@ -230,7 +233,7 @@ export const coreModule = defineModule('core', {
     postpone_output: size(HSL, '1460'),
     send_lowat: unused(HSL, '1', 'size', '0', 'BSD only'),
     auth_delay: time(HSL, '0s'),
-    disable_symlinks: oneOf(HSL, ['off'], 'off'),
+    disable_symlinks: oneOf(HSL, ['off'], 'off', { note: 'Only off: files cannot be opened step by step from here.' }),
   },
 });
 

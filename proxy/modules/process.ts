@@ -70,6 +70,7 @@ export const processModule = defineModule('process', {
       isRepeatable: true,
       syntax: 'file [level]',
       defaultText: 'logs/error.log error',
+      note: 'Logs of syslog: and memory: are refused; debug says no more than info.',
       set: parseErrorLog,
     }),
     timer_resolution: unused(MAIN, '1', 'interval', undefined, 'The clock is read when it is needed.'),

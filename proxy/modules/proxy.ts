@@ -80,6 +80,7 @@ export const proxyModule = defineModule('proxy', {
     proxy_bind: custom<Template | 'off'>(HSL, '1-2', {
       default: 'off',
       syntax: 'address [transparent] | off',
+      note: 'transparent is warned about and left out.',
       set(cf) {
         const [address, option] = cf.args as [string, string | undefined];
         if (option === undefined && address === 'off') return 'off';
@@ -128,7 +129,7 @@ export const proxyModule = defineModule('proxy', {
         return { number, sizeBytes };
       },
     }),
-    proxy_busy_buffers_size: optionalSize('8k|16k'),
+    proxy_busy_buffers_size: optionalSize('8k|16k', 'Checked; what the client has not taken counts as a whole.'),
     proxy_force_ranges: flag(HSL, false),
     proxy_limit_rate: size(HSL, '0'),
     proxy_temp_path: custom<TempPath | undefined>(HSL, '1-4', {
@@ -138,7 +139,7 @@ export const proxyModule = defineModule('proxy', {
       set: readTempPath,
     }),
     proxy_max_temp_file_size: optionalSize('1024m'),
-    proxy_temp_file_write_size: optionalSize('8k|16k'),
+    proxy_temp_file_write_size: optionalSize('8k|16k', 'Checked; pieces are written as they come.'),
     proxy_next_upstream: someOf(HSL, NEXT_WORDS, ['error', 'timeout']),
     proxy_next_upstream_tries: count(HSL, 0),
     proxy_next_upstream_timeout: time(HSL, '0s'),
@@ -150,11 +151,12 @@ export const proxyModule = defineModule('proxy', {
 });
 
 /** A size whose default depends on others; -1 when it is not set. */
-function optionalSize(defaultText: string) {
+function optionalSize(defaultText: string, note?: string) {
   return custom<number>(HSL, '1', {
     default: UNSET,
     syntax: 'size',
     defaultText,
+    ...(note === undefined ? {} : { note }),
     set: (cf) => parseSizeBytes(cf.args[0]!, true) ?? cf.invalidValue(),
   });
 }
