@@ -2,9 +2,12 @@
  * Which process, worker class and thread the calling code runs in, and how to end that process. Set once by the worker that loads the
  * application; code outside a worker sees a plain process.
  */
+import os from 'node:os';
 
-/** Where code runs. Thread 0 is the main thread. */
+/** Where code runs. */
 export interface Runtime {
+  /** The container's, where there is one for each replica. */
+  readonly hostname: string;
   readonly pid: number;
   readonly worker_class: string;
   readonly thread: string;
@@ -16,7 +19,7 @@ let end: (status: number) => never = (status) => process.exit(status);
 
 /** The runtime of the calling thread. */
 export function runtime(): Runtime {
-  return { pid: process.pid, worker_class: workerClass, thread };
+  return { hostname: os.hostname(), pid: process.pid, worker_class: workerClass, thread };
 }
 
 /** os._exit(): ends the whole process at once, from any of its threads. */

@@ -13,6 +13,9 @@ import { InvalidRequest, type RequestHandler, type RequestHead, RequestParser } 
 import type { AsgiServer } from './server.ts';
 
 const NEW_CONNECTION_MS = 80;
+// How long after a response the next request of a busy client is still expected when the server stops. Uvicorn closes at once, and the
+// request that is on the way at that moment is lost; a POST is not retried by any proxy.
+const RECENT_MS = 250;
 
 /** Both ends as the scope has them. */
 interface Ends {
@@ -31,6 +34,7 @@ export class Connection implements CycleConnection, RequestHandler {
   readonly #waiting: [Cycle, AsgiApp][] = [];
   #cycle: Cycle | null = null;
   #keepAliveTimer: NodeJS.Timeout | null = null;
+  #idleSince = 0;
   #isClosing = false;
   #isCorked = false;
   #isTakenOver = false;
@@ -183,6 +187,7 @@ export class Connection implements CycleConnection, RequestHandler {
       return;
     }
     this.resumeReading();
+    this.#idleSince = performance.now();
     this.#keepAliveTimer = setTimeout(() => this.close(), this.#server.config.keepAliveMs);
   }
 
@@ -191,12 +196,23 @@ export class Connection implements CycleConnection, RequestHandler {
     this.#keepAliveTimer = null;
   }
 
-  /** Graceful: an idle connection closes now, a busy one after its response. One that is new gets a moment: its request is on the way. */
+  /**
+   * Graceful: an idle connection closes now, a busy one after its response. One that is new, or was busy a moment ago, gets another moment:
+   * its request is on the way, and the answer to it says that it was the last.
+   */
   shutdown(): void {
     this.#isLast = true;
-    if (this.#cycle === null) setTimeout(() => this.#cycle ?? this.close(), NEW_CONNECTION_MS);
-    else if (this.#cycle.isComplete) this.close();
-    else this.#cycle.keepAlive = false;
+    if (this.#cycle && !this.#cycle.isComplete) {
+      this.#cycle.keepAlive = false;
+      return;
+    }
+    this.#disarm();
+    const graceMs = this.#cycle ? this.#idleSince + RECENT_MS - performance.now() : NEW_CONNECTION_MS;
+    const closeIdle = (): void => {
+      if (!this.#cycle || this.#cycle.isComplete) this.close();
+    };
+    if (graceMs <= 0) closeIdle();
+    else setTimeout(closeIdle, graceMs);
   }
 
   write(data: Buffer): void {

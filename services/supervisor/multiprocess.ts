@@ -10,13 +10,13 @@ import { bindOnce, type Listener } from '../arbiter/listeners.ts';
 import { SignalQueue } from '../arbiter/signal-queue.ts';
 import type { UvicornLog } from '../log/uvicorn-log.ts';
 import type { UvicornSettings } from '../settings/uvicorn-settings.ts';
+import { CONTROL_FD } from './pong.ts';
 import { STARTUP_FAILURE } from './serve-process.ts';
 
 const extension = path.extname(fileURLToPath(import.meta.url));
 const PROGRAM = fileURLToPath(new URL(`./worker${extension}`, import.meta.url));
 
-/** The descriptors of a worker, and the variable with its orders. */
-export const CONTROL_FD = 3;
+/** The descriptor of a worker's socket, and the variable with its orders. */
 export const LISTENER_FD = 4;
 export const ORDERS_VARIABLE = 'PORTICO_UVICORN_WORKER';
 
@@ -74,13 +74,22 @@ export class WorkerProcess {
     });
   }
 
-  terminate(): void {
+  /** Asks it to end, and says so; nothing when it has ended already. */
+  terminate(log: UvicornLog): void {
+    if (this.isGone) return;
     this.#child.kill('SIGTERM');
+    log.info(`Terminated child process [${this.pid}]`);
   }
 
-  async kill(): Promise<void> {
+  /** Waits for its end. */
+  join(log: UvicornLog): Promise<void> {
+    log.info(`Waiting for child process [${this.pid}]`);
+    return this.ended;
+  }
+
+  kill(log: UvicornLog): Promise<void> {
     this.#child.kill('SIGKILL');
-    await this.ended;
+    return this.join(log);
   }
 }
 
@@ -122,15 +131,15 @@ export class Multiprocess {
         : bound.name.replace('http:', certificate ? 'https:' : 'http:');
     this.#log.info(`Uvicorn running on ${shown} (Press CTRL+C to quit)`);
     this.#log.info(`Started parent process [${process.pid}]`);
-    this.#signals.listen(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGTTIN', 'SIGTTOU', 'SIGQUIT']);
+    this.#signals.listen();
     for (let index = 0; index < this.#count; index++) this.#workers.push(this.#start());
     while (!this.#shouldExit) {
       const signals = await this.#signals.wait(500);
       for (const signal of signals) await this.#handle(signal);
       await this.#keepAlive();
     }
-    for (const worker of this.#workers) worker.terminate();
-    await Promise.all(this.#workers.map((worker) => worker.ended));
+    for (const worker of this.#workers) worker.terminate(this.#log);
+    for (const worker of this.#workers) await worker.join(this.#log);
     bound.close(true);
     this.#log.info(`Stopping parent process [${process.pid}]`);
     return this.#failed ? 1 : 0;
@@ -154,7 +163,7 @@ export class Multiprocess {
     for (const [index, worker] of this.#workers.entries()) {
       if (this.#shouldExit) return;
       if ((await worker.ping(this.#healthMs)) !== null) continue;
-      await worker.kill();
+      await worker.kill(this.#log);
       if (worker.status === STARTUP_FAILURE) {
         this.#log.error(`Child process [${worker.pid}] failed to start, stopping the parent process.`);
         this.#failed = true;
@@ -185,8 +194,8 @@ export class Multiprocess {
       }
       this.#count--;
       const last = this.#workers.pop();
-      last?.terminate();
-      await last?.ended;
+      last?.terminate(this.#log);
+      await last?.join(this.#log);
     } else this.#log.debug(`Received signal ${signal.slice(3)}, but no handler is defined for it.`);
   }
 
@@ -195,14 +204,14 @@ export class Multiprocess {
     for (const [index, old] of this.#workers.entries()) {
       const fresh = this.#start();
       if (!(await this.#isReady(fresh))) {
-        await fresh.kill();
+        await fresh.kill(this.#log);
         this.#log.error(
           `New child process [${fresh.pid}] was not ready in time; keeping worker [${old.pid}] and aborting the restart.`,
         );
         return;
       }
-      old.terminate();
-      await old.ended;
+      old.terminate(this.#log);
+      await old.join(this.#log);
       this.#workers[index] = fresh;
     }
   }

@@ -66,12 +66,12 @@ export class Reload {
       times = now;
       if (file === null) continue;
       this.#log.warning(`StatReload detected changes in '${path.relative(process.cwd(), file)}'. Reloading...`);
-      worker.terminate();
-      await worker.ended;
+      worker.terminate(this.#log);
+      await worker.join(this.#log);
       worker = new WorkerProcess(orders, listener);
     }
-    worker.terminate();
-    await worker.ended;
+    worker.terminate(this.#log);
+    await worker.join(this.#log);
     listener.close(true);
     this.#log.info(`Stopping reloader process [${process.pid}]`);
     return 0;

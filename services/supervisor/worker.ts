@@ -1,27 +1,22 @@
 /**
- * The program of a worker under Uvicorn's supervisor: one serving process that answers pings, and goes when its parent has gone. Pings are
- * answered by a thread in the original, so a blocked event loop still answers; here too, as long as the process can run a thread.
+ * The program of a worker under Uvicorn's supervisor: one serving process whose pings a thread answers, so that an event loop that is
+ * blocked for long is no reason to replace it.
  */
-import net from 'node:net';
-import { CONTROL_FD, LISTENER_FD, ORDERS_VARIABLE, type WorkerOrders } from './multiprocess.ts';
+import { showHeldGil } from '../gil/python.ts';
+import { LISTENER_FD, ORDERS_VARIABLE, type WorkerOrders } from './multiprocess.ts';
+import { startPong } from './pong.ts';
 import { STARTUP_FAILURE, serveProcess } from './serve-process.ts';
 
 const orders = JSON.parse(process.env[ORDERS_VARIABLE] ?? 'null') as WorkerOrders;
 delete process.env[ORDERS_VARIABLE];
 process.title = `uvicorn: worker [${orders.app}]`;
 
-let isStarted = false;
-const control = new net.Socket({ fd: CONTROL_FD, readable: true, writable: true });
-control.on('data', () => control.write(isStarted ? 'started\n' : 'starting\n'));
-control.on('error', () => {});
-control.on('close', () => process.kill(process.pid, 'SIGTERM'));
-control.unref();
+const pong = startPong();
+showHeldGil(pong.heldGil);
 process.on('SIGHUP', () => {});
 
 const end = await serveProcess(orders.app, orders.settings, {
   inherited: { fd: LISTENER_FD, unixPath: orders.unixPath },
-  onStarted: () => {
-    isStarted = true;
-  },
+  onStarted: pong.setStarted,
 });
 process.exit(end.kind === 'failed' ? STARTUP_FAILURE : 0);

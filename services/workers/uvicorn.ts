@@ -37,9 +37,11 @@ export async function runUvicorn(worker: Worker, app: AsgiApp): Promise<void> {
     count(cycle, handler);
   };
   log.info(`Started server process [${worker.pid}]`);
+  // Told to stop while the application starts: it is started to the end, so that it can be shut down.
+  worker.onStop = () => {};
   if (!(await server.startup())) return worker.exit(3);
   const beat = setInterval(() => worker.notify(), Math.max(100, (settings.timeout * 1000) / 2));
-  worker.onStop = () => {
+  const stop = (): void => {
     void server.shutdown().then(() => {
       clearInterval(beat);
       log.info(`Finished server process [${worker.pid}]`);
@@ -50,6 +52,8 @@ export async function runUvicorn(worker: Worker, app: AsgiApp): Promise<void> {
     await server.listen({ fd: handle.fd, unixPath: port === null ? address : null });
   }
   worker.notify();
+  if (worker.alive) worker.onStop = stop;
+  else stop();
 }
 
 // Uvicorn's access record in Gunicorn's access log, as its worker routes it.

@@ -38,8 +38,8 @@ export class Worker {
   nr = 0;
   alive = true;
   booted = false;
-  /** What the class does when it is told to stop gracefully. */
-  onStop: () => void = () => {};
+  /** What the class does when it is told to stop gracefully; until it serves there is nothing to finish. */
+  onStop: () => void = () => this.exit(0);
   /** How the class ends the process, when it is not just process.exit(). */
   leave: ((status: number) => void) | null = null;
   readonly #maxRequests: number;

@@ -87,6 +87,24 @@ it('finishes a request in hand on TERM, and does not wait for it on INT', async 
   }
 });
 
+it.each([
+  ['sync', []],
+  ['gthread', ['--threads', '2']],
+  ['uvicorn', ['-k', 'uvicorn.workers.UvicornWorker']],
+])('ends a %s worker that is told to stop while it boots', async (_, args) => {
+  writeFileSync(
+    path.join(directory, 'slow.ts'),
+    `process.stderr.write('loading\\n');
+    await new Promise((done) => setTimeout(done, 60_000));
+    export const app = () => [];`,
+  );
+  const server = new ServerProcess('gunicorn', ['-b', '127.0.0.1:0', '--chdir', directory, ...args, 'slow:app']);
+  await server.said(/loading/);
+  expect(await server.stop()).toEqual({ status: 0, signal: null });
+  expect(server.log).toContain('Worker exiting');
+  expect(server.log).toContain('Shutting down: Master');
+});
+
 it('takes the workers with it when it is killed', async () => {
   const { server } = await gunicorn(['-w', '2', FLASK]);
   await server.until(() => server.workers.length === 2, 'two workers');
