@@ -176,7 +176,6 @@ export function internalRedirect(r: Exchange, uri: string, args: string): void {
   r.isInternal = true;
   r.isUnparsedValid = false;
   r.contexts = undefined;
-  r.main.logAction = '';
   r.location = r.server.root;
   r.contentHandler = undefined;
   r.phase = SERVER_REWRITE;

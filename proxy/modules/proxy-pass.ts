@@ -118,7 +118,8 @@ const LOCATION_CONTEXT = 16;
 export function targetOf(pass: ProxyPass, r: Exchange): UpstreamTarget | undefined {
   if (pass.target) return pass.target;
   const text = pass.template!.evaluate(r);
-  const url = parseUrl(text);
+  // A scheme with nothing behind it is none.
+  const url = /^https?:\/\/$/i.test(text) ? 'invalid URL prefix' : parseUrl(text);
   if (typeof url === 'string') {
     r.log('error', url === 'invalid URL prefix' ? `${url} in "${text}"` : url);
     return undefined;

@@ -16,7 +16,7 @@ function attempts(r: Exchange, show: (state: UpstreamState) => string): string |
     const state = states[i]!;
     out += show(state);
     if (++i === states.length) return out;
-    if (state.peer !== '') {
+    if (states[i]!.peer !== '') {
       out += ', ';
       continue;
     }

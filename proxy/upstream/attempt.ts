@@ -4,7 +4,7 @@
 // handlers between them.
 import { errnoText } from '../config/error.ts';
 import type { BodyStore } from '../http/request-body.ts';
-import { connectFailure, connectOptions } from './connect-options.ts';
+import { connectFailure, connectFailureLevel, connectOptions } from './connect-options.ts';
 import { type ConnectionOwner, UpstreamConnection } from './connection.ts';
 import type { Peer } from './peer.ts';
 import type { UpstreamRequest } from './request.ts';
@@ -164,7 +164,7 @@ export class Attempt implements ConnectionOwner, SenderOwner {
     const connection = this.connection!;
     if (!connection.isConnected) {
       if (connection.isTransportConnected) u.action = 'SSL handshaking to upstream';
-      u.log('error', connectFailure(error, connection, this.peer));
+      u.log(connectFailureLevel(error, connection), connectFailure(error, connection, this.peer));
       u.next('error');
       return;
     }

@@ -50,6 +50,14 @@ export function parseLocal(text: string): { address: string; port: number | unde
 /** Failures that the kernel reports only after a while; others come from connect() itself. */
 const DELAYED = new Set(['ECONNREFUSED', 'ETIMEDOUT', 'EHOSTUNREACH', 'ECONNRESET']);
 
+/** Failures that say something of the server; others say that something is wrong here. */
+const ORDINARY = new Set([...DELAYED, 'EAGAIN', 'ENETDOWN', 'ENETUNREACH', 'EHOSTDOWN']);
+
+/** The level at which a failed connection is logged. */
+export function connectFailureLevel(error: NodeJS.ErrnoException, connection: UpstreamConnection): 'error' | 'crit' {
+  return connection.isTransportConnected || ORDINARY.has(error.code ?? '') ? 'error' : 'crit';
+}
+
 /** nginx's text for a connection that could not be made. */
 export function connectFailure(error: NodeJS.ErrnoException, connection: UpstreamConnection, peer: Peer): string {
   if (connection.isTransportConnected) {

@@ -133,7 +133,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   }
 
   logUrl(): string | undefined {
-    return this.#peerName === '' ? undefined : `${this.target.schema}${this.#peerName}${this.maker.uri}`;
+    return this.#peerName === '' ? undefined : this.target.schema + this.#peerName + (this.#peerName.startsWith('unix:') ? ':' : '') + this.maker.uri;
   }
 
   log(level: 'crit' | 'error' | 'warn' | 'info', message: string): void {

@@ -121,7 +121,9 @@ export class UpstreamResponse {
     }
     copyHead(r, head, { settings, isCacheable: u.cache?.isCacheable === true, isCached: false });
     if (!this.#isBuffering) r.limitRate = 0;
+    r.main.logAction = u.action;
     const isSent = r.sendHeader();
+    r.main.logAction = '';
     u.isHeaderSent = true;
     if (!isSent) {
       u.finalize(DECLINED);
@@ -332,6 +334,7 @@ export function redirectInside(u: UpstreamRequest, head: UpstreamHead): boolean 
   const { r, settings } = u;
   const target = settings.ignored.has('x-accel-redirect') ? undefined : head.fields.get('x-accel-redirect');
   if (target === undefined) return false;
+  r.main.logAction = u.action;
   u.leave();
   copyAcceleratedHead(r, head, settings);
   if (target.startsWith('@')) {

@@ -63,7 +63,10 @@ export interface Run {
 /** Starts `program` on the group, sends the cases, stops it. */
 export async function runTwin(program: Program, group: Group): Promise<Run> {
   const upstream = await scriptedUpstream();
-  const twin = await startTwin(program, group, upstream);
+  const twin = await startTwin(program, group, upstream).catch(async (error) => {
+    await upstream.stop();
+    throw error;
+  });
   const answers: Answers[] = [];
   const received: string[] = [];
   try {
