@@ -162,18 +162,18 @@ describe('npx portico', () => {
     expect(project.run('portico', 'explain', '-c', 'app.conf', '/a/b').stdout).toContain('request    GET /b HTTP/1.0');
   });
 
-  test('gunicorn serves an app of the project', async () => {
+  test('gunicorn serves an app of the project, and the demo of the package', async () => {
     project.write(
       'app.js',
       `export const app = (environ, start) => { start('200 OK', [['Content-Length', '4']]); return [Buffer.from('wsgi')]; };\n`,
     );
-    for (const workerClass of ['sync', 'gthread']) {
+    for (const [workerClass, name, body] of [
+      ['sync', 'app:app', 'wsgi'],
+      ['gthread', 'portico/apps/flask:app', '{"message":"Hello from Flask"}'],
+    ] as const) {
       const port = await freePort();
-      const gunicorn = await start(
-        ['gunicorn', '-b', `127.0.0.1:${port}`, '-k', workerClass, 'app:app'],
-        /Booting worker/,
-      );
-      expect(await bodyOf(port)).toBe('wsgi');
+      const gunicorn = await start(['gunicorn', '-b', `127.0.0.1:${port}`, '-k', workerClass, name], /Booting worker/);
+      expect((await bodyOf(port)).trim()).toBe(body);
       expect(await stop(gunicorn, 'SIGTERM')).toBe(0);
     }
   });
