@@ -6,6 +6,11 @@ import type { Exchange } from './exchange.ts';
 /** The process's error_log, used where no http, server or location level has its own; set when a worker starts. */
 export const processLog: { log: ErrorLog | undefined } = { log: undefined };
 
+/** Writes an error that belongs to no connection. */
+export function logProcessError(message: string): void {
+  processLog.log?.write('error', message);
+}
+
 /** Writes a line about request `r`. */
 export function logRequest(r: Exchange, level: LogLevel, message: string): void {
   r.client.trace?.observe('log', `[${level}] ${message}`);

@@ -4,11 +4,12 @@ import { type Compiler, Scope } from '../config/compile.ts';
 import { ConfigError, errorAt, type Place } from '../config/error.ts';
 import { action, type Cf, custom, defineModule, HTTP, time, UPSTREAM } from '../config/rows.ts';
 import { parseCount, parseSizeBytes, parseTimeMs } from '../config/values.ts';
+import { logProcessError } from '../http/log-context.ts';
 import { lifecycle } from '../lifecycle.ts';
 import { type ParsedAddress, parseAddress } from '../listen/address.ts';
 import type { Resolver } from '../resolver.ts';
 import { DEFAULT_PARAMETERS, type PeerAddress, type ServerParameters } from '../upstream/peer.ts';
-import { type NamedServer, NameRefresher } from '../upstream/refresher.ts';
+import { type NamedServer, NameRefresher, stopRefreshers } from '../upstream/refresher.ts';
 import { type BalanceMethod, Upstream, type UpstreamServer } from '../upstream/upstream.ts';
 import { parseResolver, resolverModule } from './resolver.ts';
 
@@ -16,6 +17,8 @@ type Settable = 'weight' | 'max_conns' | 'max_fails' | 'fail_timeout' | 'backup'
 
 /** Servers marked `resolve`, while the configuration is being read. */
 const namedServers = new WeakMap<Upstream, NamedServer[]>();
+
+lifecycle.start.add(stopRefreshers);
 
 export const upstreamModule = defineModule('upstream', {
   main: {
@@ -82,9 +85,13 @@ function openUpstream(cf: Cf): void {
         (scope.values.get(rows.main.resolver_timeout) as number | undefined) ??
         (cf.scope.values.get(http.resolver_timeout) as number | undefined) ??
         rows.main.resolver_timeout.default;
-      const refresher = new NameRefresher(upstream, resolver, timeoutMs, named, compiler.options.warn);
+      const refresher = new NameRefresher(upstream, resolver, timeoutMs, named, logProcessError);
       upstream.refresher = refresher;
-      lifecycle.start.add(() => refresher.start());
+      const begin = (): void => {
+        lifecycle.start.delete(begin);
+        refresher.start();
+      };
+      lifecycle.start.add(begin);
     });
   }
 }
@@ -199,6 +206,8 @@ function setZone(cf: Cf): void {
     if (bytes < 8 * 4096) cf.fail(`zone "${name}" is too small`);
   }
   upstream.zone = name;
+  // Tells the master that there is something for its workers to share.
+  cf.compiler.shared(`zone:upstream ${name}`, () => name);
 }
 
 /** What a proxy_pass (or an `upstream` line) names. */

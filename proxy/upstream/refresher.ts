@@ -1,19 +1,20 @@
 // Keeps the peers of servers marked `resolve` in step with their names while the worker runs: PORTICO_HOSTS is looked
 // at with every request (at most one stat a second), DNS when an answer's time is over. Requests that come before the
-// first answers wait for them. Mirrors what nginx 1.27.3 does with `server … resolve`.
+// first answers wait for them; a reload begins with the addresses of the old configuration. Mirrors what nginx 1.27.3
+// does with `server … resolve` and `service=` (ngx_http_upstream_zone_module.c).
 
-import type { Resolver } from '../resolver.ts';
-import { fromHostsFile } from '../resolver-hosts.ts';
-import type { PeerAddress } from './peer.ts';
+import type { Resolution, Resolver, ServiceAddress } from '../resolver.ts';
+import { fromHostsFile, type HostAddress } from '../resolver-hosts.ts';
 import { addressText } from './peer.ts';
-import type { Upstream, UpstreamServer } from './upstream.ts';
+import { recallName, rememberName } from './resolved-names.ts';
+import type { ServerAddress, Upstream, UpstreamServer } from './upstream.ts';
 
 /** A `server` line whose name is looked up again and again. */
 export interface NamedServer {
   readonly server: UpstreamServer;
   readonly host: string;
   readonly port: number;
-  /** `service=`: an SRV record says the ports. */
+  /** `service=`: SRV records say hosts, ports and weights. */
   readonly service: string | undefined;
 }
 
@@ -25,15 +26,24 @@ interface Watch extends NamedServer {
 
 /** Never asked for more often than this, whatever the TTL. */
 const SHORTEST_MS = 1000;
-/** How soon a failed question is asked again. */
-const RETRY_MS = 5000;
+const HOST_NOT_FOUND = 3;
+
+const running = new Set<NameRefresher>();
+
+/** Ends those of the configuration before. */
+export function stopRefreshers(): void {
+  for (const refresher of running) refresher.stop();
+  running.clear();
+}
 
 export class NameRefresher {
   readonly #upstream: Upstream;
   readonly #resolver: Resolver;
   readonly #timeoutMs: number;
   readonly #watches: Watch[];
-  readonly #warn: (message: string) => void;
+  readonly #log: (message: string) => void;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #isStopped = false;
   #waiters: (() => void)[] = [];
 
   constructor(
@@ -41,24 +51,43 @@ export class NameRefresher {
     resolver: Resolver,
     timeoutMs: number,
     servers: readonly NamedServer[],
-    warn: (message: string) => void,
+    log: (message: string) => void,
   ) {
     this.#upstream = upstream;
     this.#resolver = resolver;
     this.#timeoutMs = timeoutMs;
-    this.#warn = warn;
+    this.#log = log;
     this.#watches = servers.map((s) => ({ ...s, isAnswered: false, isAsking: false, addressesKey: '' }));
   }
 
-  /** The process serves: ask for every name. */
+  /** The process serves: begin with what is known, ask for the rest. */
   start(): void {
+    running.add(this);
     for (const watch of this.#watches) {
-      if (!this.#fromHosts(watch) && !watch.isAnswered && !watch.isAsking) this.#ask(watch);
+      if (this.#fromHosts(watch) || watch.isAnswered || watch.isAsking) continue;
+      const known = recallName(this.#key(watch));
+      if (!known) {
+        this.#ask(watch);
+        continue;
+      }
+      const { service, port } = watch;
+      this.#apply(watch, service === undefined ? known.addresses.map((a) => ({ ...a, port })) : known.addresses);
+      watch.isAnswered = true;
+      this.#askAfter(watch, known.validUntilMs + 1000 - Date.now());
     }
+  }
+
+  /** Asks no more; what is known stays. */
+  stop(): void {
+    this.#isStopped = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    this.#release();
   }
 
   /** True when the peers can be chosen from now; otherwise `then` is called once they can. */
   isReady(then: () => void): boolean {
+    if (this.#isStopped) return true;
     let isReady = true;
     for (const watch of this.#watches) {
       if (this.#fromHosts(watch)) continue;
@@ -71,80 +100,101 @@ export class NameRefresher {
     return isReady;
   }
 
+  #key({ host, service }: Watch): string {
+    return `${this.#upstream.zone} ${this.#upstream.name} ${service ?? ''} ${host}`;
+  }
+
   #fromHosts(watch: Watch): boolean {
     const local = fromHostsFile(watch.host);
     if (!local) return false;
     watch.isAnswered = true;
-    this.#apply(
-      watch,
-      local.map((a) => ({ family: a.family as 4 | 6, host: a.address, port: watch.port })),
-    );
+    this.#apply(watch, withPort(local, watch.port));
     return true;
   }
 
   #ask(watch: Watch): void {
+    const { host, service, port } = watch;
     watch.isAsking = true;
-    if (watch.service !== undefined) {
-      this.#askService(watch, watch.service);
-      return;
+    if (service === undefined) {
+      this.#resolver.resolve(host, this.#timeoutMs, (answer) =>
+        this.#answered(watch, answer, host, withPort(answer.addresses, port)),
+      );
+    } else {
+      this.#resolver.resolveService(service, host, this.#timeoutMs, (answer) =>
+        this.#answered(watch, answer, `service ${service} of ${host}`, ofServices(answer.addresses, watch.server)),
+      );
     }
-    this.#resolver.resolve(watch.host, this.#timeoutMs, ({ addresses, error, validMs }) => {
-      if (error) {
-        this.#warn(`${watch.host} could not be resolved (${error.code}: ${error.text})`);
-        // A name that is gone has no servers; when DNS itself fails, the last answer holds.
-        if (error.code === 3) this.#apply(watch, []);
-      } else {
-        this.#apply(
-          watch,
-          addresses.map((a) => ({ family: a.family as 4 | 6, host: a.address, port: watch.port })),
-        );
-      }
-      this.#answered(watch, error ? RETRY_MS : validMs);
-    });
   }
 
-  #askService(watch: Watch, service: string): void {
-    const name = service.includes('.') ? `${service}.${watch.host}` : `_${service}._tcp.${watch.host}`;
-    this.#resolver.resolveServices(name, (records, error) => {
-      if (error || records.length === 0) {
-        this.#warn(`${name} could not be resolved (${error?.code ?? 3}: ${error?.text ?? 'Host not found'})`);
-        this.#answered(watch, RETRY_MS);
-        return;
-      }
-      const best = Math.min(...records.map((r) => r.priority));
-      const chosen = records.filter((r) => r.priority === best);
-      const all: PeerAddress[] = [];
-      let pending = chosen.length;
-      let shortest = Number.POSITIVE_INFINITY;
-      for (const record of chosen) {
-        this.#resolver.resolve(record.name, this.#timeoutMs, ({ addresses, validMs }) => {
-          for (const a of addresses) all.push({ family: a.family as 4 | 6, host: a.address, port: record.port });
-          shortest = Math.min(shortest, validMs);
-          if (--pending > 0) return;
-          this.#apply(watch, all);
-          this.#answered(watch, all.length > 0 ? shortest : RETRY_MS);
-        });
-      }
-    });
-  }
-
-  #answered(watch: Watch, againMs: number): void {
+  #answered(watch: Watch, answer: Resolution<unknown>, what: string, addresses: ServerAddress[]): void {
+    if (this.#isStopped) return;
+    const { error, validMs } = answer;
     watch.isAsking = false;
     watch.isAnswered = true;
-    const wait = Math.min(Math.max(againMs, SHORTEST_MS), 2 ** 31 - 1);
-    setTimeout(() => this.#ask(watch), wait).unref();
-    if (this.#watches.some((w) => !w.isAnswered)) return;
+    if (error) this.#log(`${what} could not be resolved (${error.code}: ${error.text})`);
+    if (error && error.code !== HOST_NOT_FOUND) {
+      // While DNS fails the last answer holds.
+      this.#askAfter(watch, this.#timeoutMs);
+    } else {
+      // A name that is gone has no servers.
+      this.#apply(watch, addresses);
+      if (Number.isFinite(validMs)) {
+        rememberName(this.#key(watch), { addresses, validUntilMs: Date.now() + validMs });
+        this.#askAfter(watch, validMs + 1000);
+      }
+    }
+    if (this.#watches.every((w) => w.isAnswered)) this.#release();
+  }
+
+  #askAfter(watch: Watch, ms: number): void {
+    const timer = setTimeout(
+      () => {
+        this.#timers.delete(timer);
+        this.#ask(watch);
+      },
+      Math.min(Math.max(ms, SHORTEST_MS), 2 ** 31 - 1),
+    ).unref();
+    this.#timers.add(timer);
+  }
+
+  #release(): void {
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const then of waiters) then();
   }
 
-  #apply(watch: Watch, addresses: PeerAddress[]): void {
-    const sorted = addresses.toSorted((a, b) => (addressText(a) < addressText(b) ? -1 : 1));
-    const key = sorted.map(addressText).join(' ');
+  #apply(watch: Watch, addresses: readonly ServerAddress[]): void {
+    // In an order that is the same in every worker.
+    const sorted = addresses.toSorted((a, b) => (textOf(a) < textOf(b) ? -1 : 1));
+    const key = sorted.map(textOf).join(', ');
     if (key === watch.addressesKey) return;
     watch.addressesKey = key;
     watch.server.addresses = sorted;
     this.#upstream.build();
   }
+}
+
+function textOf(address: ServerAddress): string {
+  const { server = '', weight = 1, isBackup = false } = address;
+  return `${addressText(address)} ${server} ${weight} ${isBackup}`;
+}
+
+function withPort(addresses: readonly HostAddress[], port: number): ServerAddress[] {
+  return addresses.map((a) => ({ family: a.family as 4 | 6, host: a.address, port }));
+}
+
+/** SRV records of the best priority are servers, the others backups (or none, where the line itself is a backup). */
+function ofServices(addresses: readonly ServiceAddress[], { parameters }: UpstreamServer): ServerAddress[] {
+  const best = Math.min(...addresses.map((a) => a.priority));
+  return addresses
+    .filter((a) => a.priority === best || !parameters.isBackup)
+    .map((a) => ({
+      family: a.family as 4 | 6,
+      host: a.address,
+      port: a.port,
+      server: a.name,
+      // A weight in the configuration goes before those of DNS.
+      weight: parameters.weight === 1 ? a.weight : parameters.weight,
+      isBackup: parameters.isBackup || a.priority !== best,
+    }));
 }

@@ -9,11 +9,18 @@ import type { NameRefresher } from './refresher.ts';
 
 export type BalanceMethod = 'round_robin' | 'least_conn' | 'ip_hash' | 'hash' | 'consistent_hash' | 'random';
 
+/** An address of a server; what an SRV record says of it goes before the `server` line. */
+export interface ServerAddress extends PeerAddress {
+  readonly server?: string;
+  readonly weight?: number;
+  readonly isBackup?: boolean;
+}
+
 /** One `server` line. `addresses` is filled in when its name was looked up. */
 export interface UpstreamServer {
   readonly text: string;
   readonly parameters: ServerParameters;
-  addresses: readonly PeerAddress[];
+  addresses: readonly ServerAddress[];
 }
 
 const NO_PEERS = new PeerGroup([], false);
@@ -68,9 +75,13 @@ export class Upstream {
     const backup: Peer[] = [];
     for (const server of this.servers) {
       for (const address of server.addresses) {
-        const fresh = new Peer(address, server.text, server.parameters);
-        const peer = known.get(`${fresh.server} ${fresh.name}`) ?? fresh;
-        (server.parameters.isBackup ? backup : main).push(peer);
+        const { weight = server.parameters.weight, isBackup = server.parameters.isBackup } = address;
+        const fresh = new Peer(address, address.server ?? server.text, { ...server.parameters, weight });
+        const key = `${fresh.server} ${fresh.name}`;
+        const before = known.get(key);
+        // Of two servers with one address each has a state of its own.
+        known.delete(key);
+        (isBackup ? backup : main).push(before?.weight === weight ? before : fresh);
       }
     }
     this.main = new PeerGroup(main, backup.length > 0);
