@@ -4,17 +4,17 @@
 import type { Socket } from 'node:net';
 import { coreModule } from '../modules/core-rows.ts';
 import { Deadline } from '../timer.ts';
+import { BodyFeed } from './body-feed.ts';
 import { type ClientConnection, counters } from './client.ts';
 import { HEADER_TOO_LARGE, TO_HTTPS } from './codes.ts';
-import { type Downstream, Exchange, type RawDownstream } from './exchange.ts';
+import type { Downstream, Exchange, RawDownstream } from './exchange.ts';
 import { closeExchange } from './finalize.ts';
-import { Fields, type RequestLine } from './head.ts';
-import { type HeadFaultResult, type HeadResult, lengthThroughField, readCutHead, readHead } from './head-reader.ts';
+import { type HeadFaultResult, type HeadResult, readHead } from './head-reader.ts';
 import { settleFraming } from './http1-head.ts';
 import { Http1Output } from './http1-output.ts';
 import { openConnections, shutdown } from './open-connections.ts';
+import { applyCutHead, applyFault, applyHead, openExchange } from './open-exchange.ts';
 import { ReadAhead } from './read-ahead.ts';
-import { applyFields, applyTargetHost, applyUri, selectServer, useServer } from './request-checks.ts';
 import { ClientTunnel } from './tunnel.ts';
 
 /** How long after a response the next request is still expected when the worker is asked to stop. */
@@ -39,8 +39,7 @@ export class Http1Connection implements Downstream {
   readonly #ahead: ReadAhead;
   #isClientGone = false;
   #r: Exchange | undefined;
-  #isReadingBody = false;
-  #isBodyPaused = false;
+  readonly #body: BodyFeed;
   readonly #output: Http1Output;
   #isDone = false;
   #lingerUntil = 0;
@@ -53,6 +52,7 @@ export class Http1Connection implements Downstream {
     this.#isPlainOnTls = isPlainOnTls;
     this.#deadline = new Deadline(() => this.#expired());
     this.#ahead = new ReadAhead(socket);
+    this.#body = new BodyFeed(this.#ahead, this.#deadline, () => this.#tryComplete());
     this.#output = new Http1Output(socket, () => this.#sendExpired());
     openConnections.add(this);
     counters.active++;
@@ -87,11 +87,8 @@ export class Http1Connection implements Downstream {
         this.#tunnel!.onData(chunk);
         return;
       case 'busy':
-        if (this.#isReadingBody && !this.#isBodyPaused && this.#ahead.isEmpty) {
-          this.#feedBody(chunk, 0);
-          return;
-        }
-        this.#ahead.add(chunk);
+        if (this.#body.isOpen) this.#body.take(chunk);
+        else this.#ahead.add(chunk);
         return;
       case 'lingering':
         this.#linger();
@@ -124,7 +121,7 @@ export class Http1Connection implements Downstream {
       this.#deadline.set(conf.client_header_timeout);
     }
     if (this.#isPlainOnTls) {
-      const r = this.#newExchange();
+      const r = this.#open();
       r.log('info', 'client sent plain HTTP request to HTTPS port');
       this.#begin(r, EMPTY);
       r.finalize(TO_HTTPS);
@@ -136,58 +133,30 @@ export class Http1Connection implements Downstream {
     else this.#refuse(result);
   }
 
-  #newExchange(): Exchange {
-    const r = new Exchange(this.client, this);
+  #open(): Exchange {
+    const r = openExchange(this.client, this);
     r.isPipelined = this.#isPipelined;
     this.#isPipelined = false;
-    this.client.requests++;
-    counters.requests++;
-    useServer(r, this.client.sniServer ?? this.client.listen.defaultServer);
-    r.headers = new Fields();
-    r.version = 1000;
     return r;
   }
 
   /** Answers a head that cannot be served; what follows it on the connection is never read. */
   #refuse(fault: HeadFaultResult): void {
-    const r = this.#newExchange();
-    this.#applyFault(r, fault);
+    const r = this.#open();
+    applyFault(r, fault);
     this.#begin(r, EMPTY);
     if (fault.code === 414 || fault.code === HEADER_TOO_LARGE) r.isLingering = true;
     r.finalize(fault.code);
-  }
-
-  /** What was good of a broken head is known to the log. */
-  #applyFault(r: Exchange, fault: HeadFaultResult): void {
-    r.requestLine = fault.text;
-    r.requestLength = fault.length;
-    if (fault.hasProtocol) r.protocol = '';
-    if (fault.isOld) r.version = 9;
-    const { line } = fault;
-    if (line && this.#applyLine(r, line) && line.version !== 9) applyFields(r, fault.fields, false);
-    r.log('info', fault.why);
   }
 
   /** The client went away within a head: there is nobody to answer, but a line to log. */
   #cutHead(): void {
     const bytes = this.#ahead.take();
     if (!bytes) return;
-    const r = this.#newExchange();
-    this.#applyFault(r, readCutHead(bytes, coreModule.server(r.server)));
+    const r = this.#open();
+    applyCutHead(r, bytes);
     r.out.status = 400;
     closeExchange(r);
-  }
-
-  #applyLine(r: Exchange, line: RequestLine): boolean {
-    r.requestLine = line.line;
-    r.method = line.method;
-    r.version = line.version;
-    r.protocol = line.protocol || undefined;
-    if (!applyUri(r, line.path)) {
-      r.log('info', 'client sent invalid request while reading client request line');
-      return false;
-    }
-    return line.host === undefined || applyTargetHost(r, line.host) === 0;
   }
 
   /** Marks the exchange as the current one; `rest` are the bytes behind its head. */
@@ -195,8 +164,7 @@ export class Http1Connection implements Downstream {
     this.#r = r;
     this.#state = 'busy';
     this.#isDone = false;
-    this.#isReadingBody = false;
-    this.#isBodyPaused = false;
+    this.#body.reset();
     this.#ahead.set(rest);
     this.#deadline.clear();
     counters.reading--;
@@ -204,32 +172,18 @@ export class Http1Connection implements Downstream {
   }
 
   #request(head: HeadResult & { kind: 'head' }, buf: Buffer, from: number, isShared: boolean): void {
-    const r = this.#newExchange();
-    const { line, fields } = head;
-    r.requestLength = head.length;
+    const r = this.#open();
     this.#begin(r, rest(buf, from + head.length, isShared));
-    if (!this.#applyLine(r, line)) {
-      r.requestLength = head.lineLength;
-      r.finalize(400);
-      return;
-    }
-    if (head.skipped) for (const bad of head.skipped) r.log('info', `client sent invalid header line: "${bad}"`);
-    const code = line.version === 9 ? selectUnnamed(r) : applyFields(r, fields);
-    if (code) {
-      if (fields.faultAt >= 0) r.requestLength = lengthThroughField(buf, from, fields.faultAt);
-      r.finalize(code);
-      return;
-    }
-    r.run();
+    const code = applyHead(r, head, buf, from);
+    if (code) r.finalize(code);
+    else r.run();
   }
 
   // ---- body
 
   startBody(r: Exchange): void {
-    this.#isReadingBody = true;
-    r.testExpect();
-    this.#deadline.set(coreModule.location(r.location).client_body_timeout);
-    this.resumeBody();
+    this.#body.start(r);
+    if (this.#isClientGone) this.#body.cut();
   }
 
   sendContinue(): void {
@@ -239,42 +193,12 @@ export class Http1Connection implements Downstream {
   }
 
   pauseBody(): void {
-    this.#isBodyPaused = true;
-    this.#deadline.clear();
+    this.#body.pause();
   }
 
   resumeBody(): void {
-    this.#isBodyPaused = false;
-    if (!this.#isReadingBody) return;
-    const rest = this.#ahead.take();
-    if (rest) this.#feedBody(rest, 0);
-    this.#ahead.resume();
-    if (this.#isClientGone) this.#bodyCut();
-  }
-
-  #feedBody(buf: Buffer, at: number): void {
-    const r = this.#r!;
-    const body = r.body!;
-    const end = body.feed(buf, at);
-    if (!body.isDiscarded) r.requestLength += end - at;
-    if (end < buf.length) this.#ahead.add(buf.subarray(end));
-    if (body.isComplete) {
-      this.#isReadingBody = false;
-      if (this.#state === 'busy' && !this.#isDone) this.#deadline.clear();
-      else if (this.#isDone) this.#tryComplete();
-    } else if (this.#state === 'busy') {
-      const conf = coreModule.location(r.location);
-      this.#deadline.set(this.#isDone ? conf.lingering_timeout : conf.client_body_timeout);
-    }
-  }
-
-  #bodyCut(): void {
-    const body = this.#r?.body;
-    if (!body || body.isComplete || !this.#isReadingBody) return;
-    this.#r!.log('info', 'client prematurely closed connection');
-    this.#r!.isKeepalive = false;
-    this.#r!.isClientBroken = true;
-    body.fail(400);
+    this.#body.resume();
+    if (this.#isClientGone) this.#body.cut();
   }
 
   // ---- events of the socket
@@ -286,7 +210,7 @@ export class Http1Connection implements Downstream {
         this.#tunnel!.onEnd();
         return;
       case 'busy':
-        if (this.#isReadingBody) this.#bodyCut();
+        if (this.#body.isReading) this.#body.cut();
         else {
           const r = this.#r!;
           if (r.onAbort && !r.isResponseEnded) r.onAbort();
@@ -347,7 +271,7 @@ export class Http1Connection implements Downstream {
   #expired(): void {
     switch (this.#state) {
       case 'head': {
-        const r = this.#newExchange();
+        const r = this.#open();
         r.out.status = 408;
         r.log('info', 'client timed out while reading client request headers');
         closeExchange(r);
@@ -355,13 +279,7 @@ export class Http1Connection implements Downstream {
         return;
       }
       case 'busy':
-        if (this.#isReadingBody && !this.#isDone) {
-          this.#r!.log('info', 'client timed out');
-          this.#r!.isKeepalive = false;
-          this.#r!.body!.fail(408);
-          return;
-        }
-        this.#close();
+        if (!this.#body.expire()) this.#close();
         return;
       default:
         this.#close();
@@ -407,6 +325,7 @@ export class Http1Connection implements Downstream {
       return;
     }
     this.#isDone = true;
+    this.#body.isDraining = true;
     this.#tryComplete();
   }
 
@@ -423,7 +342,7 @@ export class Http1Connection implements Downstream {
     const body = r.body;
     if (!r.isFinished) {
       if (body && !body.isComplete && !body.isDiscarded) {
-        if (this.#isReadingBody) {
+        if (this.#body.isReading) {
           r.isKeepalive = false;
           r.isLingering = true;
         } else body.discard();
@@ -455,7 +374,7 @@ export class Http1Connection implements Downstream {
 
   #next(r: Exchange): void {
     const conf = coreModule.location(r.location);
-    this.#isReadingBody = false;
+    this.#body.reset();
     if (r.isKeepalive && conf.keepalive_timeout.timeoutMs > 0 && !this.#isClientGone) {
       this.#r = undefined;
       this.#state = 'idle';
@@ -550,11 +469,6 @@ function rest(buf: Buffer, at: number, isShared: boolean): Buffer {
   if (at === buf.length) return EMPTY;
   const bytes = at === 0 ? buf : buf.subarray(at);
   return isShared ? Buffer.from(bytes) : bytes;
-}
-
-/** HTTP/0.9 has no Host: without one in the request line the server without a name is asked. */
-function selectUnnamed(r: Exchange): number {
-  return r.host === '' ? selectServer(r, '') : 0;
 }
 
 function nextRequest(connection: Http1Connection): void {

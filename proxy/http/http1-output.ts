@@ -35,7 +35,9 @@ export class Http1Output {
     r.headBytesSent = head.length;
     r.bytesSent += head.length;
     this.#held += head;
-    this.#queueFlush();
+    // A head that is all there is waits for nothing.
+    if (r.isHeaderOnly) this.flush();
+    else this.#queueFlush();
   }
 
   /** Writes a piece of the body, framed if the response is chunked. */

@@ -1,0 +1,66 @@
+// From a parsed head to an Exchange: the request line and the fields go in, with the checks that decide whether it may
+// start. Returns statuses instead of answering; the connection answers.
+import { coreModule } from '../modules/core-rows.ts';
+import { type ClientConnection, counters } from './client.ts';
+import { type Downstream, Exchange } from './exchange.ts';
+import { Fields, type RequestLine } from './head.ts';
+import { type HeadFaultResult, type HeadResult, lengthThroughField, readCutHead } from './head-reader.ts';
+import { applyFields, applyTargetHost, applyUri, selectServer, useServer } from './request-checks.ts';
+
+/** A request of `client` of which nothing is known yet; it is under the address's default server (or SNI's). */
+export function openExchange(client: ClientConnection, downstream: Downstream): Exchange {
+  const r = new Exchange(client, downstream);
+  client.requests++;
+  counters.requests++;
+  useServer(r, client.sniServer ?? client.listen.defaultServer);
+  r.headers = new Fields();
+  r.version = 1000;
+  return r;
+}
+
+function applyLine(r: Exchange, line: RequestLine): boolean {
+  r.requestLine = line.line;
+  r.method = line.method;
+  r.version = line.version;
+  r.protocol = line.protocol || undefined;
+  if (!applyUri(r, line.path)) {
+    r.log('info', 'client sent invalid request while reading client request line');
+    return false;
+  }
+  return line.host === undefined || applyTargetHost(r, line.host) === 0;
+}
+
+/** Takes in a whole head that starts at `from` of `buf`; returns 0, or the status that the request ends with. */
+export function applyHead(r: Exchange, head: HeadResult & { kind: 'head' }, buf: Buffer, from: number): number {
+  const { line, fields } = head;
+  r.requestLength = head.length;
+  if (!applyLine(r, line)) {
+    r.requestLength = head.lineLength;
+    return 400;
+  }
+  if (head.skipped) for (const bad of head.skipped) r.log('info', `client sent invalid header line: "${bad}"`);
+  const code = line.version === 9 ? selectUnnamed(r) : applyFields(r, fields);
+  if (code && fields.faultAt >= 0) r.requestLength = lengthThroughField(buf, from, fields.faultAt);
+  return code;
+}
+
+/** What was good of a broken head is known to the log. */
+export function applyFault(r: Exchange, fault: HeadFaultResult): void {
+  r.requestLine = fault.text;
+  r.requestLength = fault.length;
+  if (fault.hasProtocol) r.protocol = '';
+  if (fault.isOld) r.version = 9;
+  const { line } = fault;
+  if (line && applyLine(r, line) && line.version !== 9) applyFields(r, fault.fields, false);
+  r.log('info', fault.why);
+}
+
+/** The same for a head that was cut off by the client. */
+export function applyCutHead(r: Exchange, bytes: Buffer): void {
+  applyFault(r, readCutHead(bytes, coreModule.server(r.server)));
+}
+
+/** HTTP/0.9 has no Host: without one in the request line the server without a name is asked. */
+function selectUnnamed(r: Exchange): number {
+  return r.host === '' ? selectServer(r, '') : 0;
+}
