@@ -47,6 +47,15 @@ describe('startProxy', () => {
     expect([stdout, stderr]).toEqual(['[201,{"asked":"/items?q=1"},"GET /api/items?q=1 HTTP/1.1","GET"]\n', '']);
   });
 
+  test('says what it needs when Node is too old', () => {
+    project.write(
+      'old.js',
+      `Object.defineProperty(process, 'versions', { value: { node: '20.1.0' } });
+import('portico').then(({ startProxy }) => startProxy('server { }')).catch((error) => console.log(error.message));\n`,
+    );
+    expect(project.run('node', 'old.js').stdout).toMatch(/^portico needs Node 24, and this is v/);
+  });
+
   test('from TypeScript, with its types, checked in full', () => {
     project.write(
       'use.ts',
