@@ -1,14 +1,18 @@
 // `portico load`: puts load on a URL and says what it holds. This process reads the command line, shows and prints; the load is
 // made by threads (engine/). It sees only URLs: any server will do.
 import { writeFileSync } from 'node:fs';
-import { HELP, type OutputOptions, parseLoadCommand } from './command-line.ts';
+import { HELP, type LoadCommand, type OutputOptions, parseLoadCommand } from './command-line.ts';
 import { PreflightError, preflight } from './engine/preflight.ts';
 import { runLoad } from './engine/run.ts';
 import { AccessLogTail } from './measure/access-log.ts';
 import type { LoadResult } from './measure/result.ts';
 import { checkFailures } from './measure/thresholds.ts';
 import type { LoadPlan } from './plan.ts';
+import { ProgramError } from './rig/program.ts';
+import { SCENARIOS } from './scenarios/catalog.ts';
+import { runScenario } from './scenarios/workbench.ts';
 import { LiveView } from './view/live.ts';
+import { listText, outcomeText } from './view/scenario-text.ts';
 import { resultText } from './view/text.ts';
 
 const INTERRUPTED = 130;
@@ -18,16 +22,8 @@ async function loadUrls(plan: LoadPlan, output: OutputOptions): Promise<number> 
   const tail = output.accessLog === undefined ? undefined : new AccessLogTail(output.accessLog);
   await preflight(plan);
   const view = new LiveView(plan, process.stderr, output.isQuiet);
-  const stop = new AbortController();
-  const onSignal = (): void => {
-    // The second one ends the process at once.
-    process.off('SIGINT', onSignal);
-    process.off('SIGTERM', onSignal);
-    stop.abort();
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  const measured = await runLoad(plan, { signal: stop.signal, onProgress: (progress) => view.update(progress) });
+  const stop = stopOnSignal();
+  const measured = await runLoad(plan, { signal: stop, onProgress: (progress) => view.update(progress) });
   view.clear();
   const logged = await tail?.read(measured.requests + measured.warmupRequests);
   const result: LoadResult = {
@@ -42,10 +38,45 @@ async function loadUrls(plan: LoadPlan, output: OutputOptions): Promise<number> 
   return result.thresholds.every(({ isMet }) => isMet) ? 0 : 1;
 }
 
-async function main(argv: readonly string[]): Promise<number> {
-  let command: ReturnType<typeof parseLoadCommand>;
+/** Runs a ready scenario and explains it; gives 0 when it came out as expected. */
+async function loadScenario(command: Extract<LoadCommand, { kind: 'scenario' }>): Promise<number> {
+  const scenario = SCENARIOS.find(({ name }) => name === command.name)!;
+  const stop = stopOnSignal();
   try {
-    command = parseLoadCommand(argv, () => false);
+    const { outcome, results } = await runScenario(scenario, {
+      isQuick: command.isQuick,
+      isQuiet: command.isQuiet || command.isJson,
+      terminal: process.stderr,
+      signal: stop,
+      say: (line) => void process.stderr.write(`${scenario.name}: ${line}\n`),
+    });
+    const written = JSON.stringify({ scenario: scenario.name, ...outcome, results }, null, 1);
+    if (command.out !== undefined) writeFileSync(command.out, `${written}\n`);
+    process.stdout.write(command.isJson ? `${written}\n` : outcomeText(scenario, outcome));
+    return outcome.checks.every(({ holds }) => holds) ? 0 : 1;
+  } catch (error) {
+    if (stop.aborted) return INTERRUPTED;
+    throw error;
+  }
+}
+
+/** Aborts at the first Ctrl-C or TERM; the second ends the process as usual. */
+function stopOnSignal(): AbortSignal {
+  const stop = new AbortController();
+  const onSignal = (): void => {
+    process.off('SIGINT', onSignal);
+    process.off('SIGTERM', onSignal);
+    stop.abort();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return stop.signal;
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  let command: LoadCommand;
+  try {
+    command = parseLoadCommand(argv, (name) => SCENARIOS.some((one) => one.name === name));
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     process.stderr.write(`portico load: ${error.message}\nTry 'portico load --help'.\n`);
@@ -55,11 +86,18 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  if (command.kind !== 'run') return 0;
+  if (command.kind === 'list') {
+    process.stdout.write(listText(SCENARIOS));
+    return 0;
+  }
   try {
-    return await loadUrls(command.plan, command.output);
+    return command.kind === 'run' ? await loadUrls(command.plan, command.output) : await loadScenario(command);
   } catch (error) {
-    if (!(error instanceof PreflightError) && (error as NodeJS.ErrnoException).syscall === undefined) throw error;
+    if (
+      !(error instanceof PreflightError || error instanceof ProgramError) &&
+      (error as NodeJS.ErrnoException).syscall === undefined
+    )
+      throw error;
     process.stderr.write(`portico load: ${(error as Error).message}\n`);
     return 1;
   }
