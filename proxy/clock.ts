@@ -12,6 +12,7 @@ let httpNow = '';
 let errorNow = '';
 let localNow = '';
 let isoNow = '';
+let syslogNow = '';
 
 function refresh(): void {
   const ms = Date.now();
@@ -25,6 +26,7 @@ function refresh(): void {
   const sign = offset < 0 ? '-' : '+';
   const hours = two(Math.floor(Math.abs(offset) / 60));
   const minutes = two(Math.abs(offset) % 60);
+  syslogNow = `${MONTHS[d.getMonth()]} ${String(d.getDate()).padStart(2)} ${time}`;
   errorNow = `${d.getFullYear()}/${two(d.getMonth() + 1)}/${two(d.getDate())} ${time}`;
   localNow = `${two(d.getDate())}/${MONTHS[d.getMonth()]}/${d.getFullYear()}:${time} ${sign}${hours}${minutes}`;
   isoNow = `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}T${time}${sign}${hours}:${minutes}`;
@@ -89,4 +91,10 @@ export function turnMs(): number {
     setImmediate(turnOver);
   }
   return turn;
+}
+
+/** `Nov  2 14:00:00`, local time, as syslog has it. */
+export function syslogTimeNow(): string {
+  refresh();
+  return syslogNow;
 }

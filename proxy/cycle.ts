@@ -2,9 +2,8 @@
 // worker and single process each hold one, and go over to the next one on HUP.
 import { errnoText } from './config/error.ts';
 import { type Config, type LoadOptions, loadConfig } from './config/load.ts';
-import { processLog } from './http/log-context.ts';
 import { prepareTls } from './listen/tls-context.ts';
-import { ErrorLog, LogFile } from './log.ts';
+import { ErrorLog, LogFile, processLog } from './log.ts';
 import { eventsModule } from './modules/events.ts';
 import { defaultUser, processModule, type WorkerUser } from './modules/process.ts';
 
@@ -80,7 +79,7 @@ export function workerUserOf(cycle: Cycle): WorkerUser | undefined {
 export function reopenFiles(cycle: Cycle, chown: (path: string) => void): void {
   for (const file of cycle.files) {
     file.reopen();
-    if (file.path === 'stderr') continue;
+    if (!file.isOnDisk) continue;
     try {
       chown(file.path);
     } catch (error) {

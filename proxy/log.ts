@@ -30,6 +30,11 @@ export class LogFile {
     this.path = path;
   }
 
+  /** False for stderr and for what is no file. */
+  get isOnDisk(): boolean {
+    return this.path !== 'stderr';
+  }
+
   /** Opens the file; throws a ConfigError with nginx's text. */
   open(): void {
     if (this.#fd >= 0 || this.sink) return;
@@ -44,7 +49,8 @@ export class LogFile {
     }
   }
 
-  write(text: string): void {
+  /** Writes a line; `level` is for those who pass it on. */
+  write(text: string, _level?: LogLevel): void {
     if (this.sink) this.sink(text);
     if (this.#fd < 0) return;
     const bytes = Buffer.from(text, 'latin1');
@@ -74,7 +80,7 @@ export class LogFile {
 
 /** Where a line goes and from which level on. */
 export interface LogTarget {
-  readonly file: { write(text: string): void };
+  readonly file: { write(text: string, level?: LogLevel): void };
   readonly level: LogLevel;
 }
 
@@ -99,7 +105,15 @@ export class ErrorLog {
     const about = connection === undefined ? '' : `*${connection} `;
     const line = `${errorTimeNow()} [${level}] ${process.pid}#${process.pid}: ${about}${message}\n`;
     for (const target of this.targets) {
-      if (rank <= LEVEL_RANK[target.level]) target.file.write(line);
+      if (rank <= LEVEL_RANK[target.level]) target.file.write(line, level);
     }
   }
+}
+
+/** The process's error_log, used where no http, server or location level has its own; set when a worker starts. */
+export const processLog: { log: ErrorLog | undefined } = { log: undefined };
+
+/** Writes an error that belongs to no connection. */
+export function logProcessError(message: string): void {
+  processLog.log?.write('error', message);
 }

@@ -39,6 +39,7 @@ const ERRNO: Record<string, [number, string]> = {
   EPIPE: [32, 'Broken pipe'],
   ENAMETOOLONG: [36, 'File name too long'],
   ELOOP: [40, 'Too many levels of symbolic links'],
+  EPROTOTYPE: [91, 'Protocol wrong type for socket'],
   EADDRINUSE: [98, 'Address already in use'],
   EADDRNOTAVAIL: [99, 'Cannot assign requested address'],
   ENETUNREACH: [101, 'Network is unreachable'],

@@ -1,15 +1,7 @@
 // The particulars that nginx adds to a line of error.log: client, server, request, upstream, host, referrer.
-import type { ErrorLog, LogLevel } from '../log.ts';
+import { type LogLevel, processLog } from '../log.ts';
 import { coreModule } from '../modules/core-rows.ts';
 import type { Exchange } from './exchange.ts';
-
-/** The process's error_log, used where no http, server or location level has its own; set when a worker starts. */
-export const processLog: { log: ErrorLog | undefined } = { log: undefined };
-
-/** Writes an error that belongs to no connection. */
-export function logProcessError(message: string): void {
-  processLog.log?.write('error', message);
-}
 
 /** Writes a line about request `r`. */
 export function logRequest(r: Exchange, level: LogLevel, message: string): void {

@@ -1,7 +1,7 @@
 // Lines of error.log about a connection that has no request yet: `*7 MESSAGE while ACTION, client: …, server: …`.
 import type { ClientConnection } from '../http/client.ts';
-import { processLog } from '../http/log-context.ts';
 import type { LogLevel } from '../log.ts';
+import { processLog } from '../log.ts';
 import { coreModule } from '../modules/core-rows.ts';
 
 /** Writes to the error_log of the server that the connection is with so far. */

@@ -6,7 +6,7 @@ import { getSystemErrorName } from 'node:util';
 import { ClientConnection, counters } from '../http/client.ts';
 import { serveHttp1 } from '../http/connection.ts';
 import { serveH2 } from '../http/h2-connection.ts';
-import { processLog } from '../http/log-context.ts';
+import { processLog } from '../log.ts';
 import { blocksModule } from '../modules/core-blocks.ts';
 import { coreModule } from '../modules/core-rows.ts';
 import type { ListenAddress } from './address.ts';

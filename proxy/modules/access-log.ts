@@ -10,15 +10,19 @@ import type { Exchange } from '../http/exchange.ts';
 import { fsPath } from '../http/fs-path.ts';
 import type { Location } from '../http/location.ts';
 import { rootPathOf } from '../http/paths.ts';
+import type { SyslogPeer } from '../syslog.ts';
 import { appendOnce, LogFileCache } from './access-log-cache.ts';
 import { AccessLogFile, type Buffering } from './access-log-file.ts';
 import { combinedFormat, type LogFormat, parseFormat } from './log-format.ts';
+import { parseSyslog, SYSLOG_NOTE } from './syslog.ts';
 
 /** One `access_log`. */
 interface AccessLog {
   readonly file: AccessLogFile | undefined;
   /** A path with variables: the file is opened for each line. */
   readonly path: Template | undefined;
+  /** A syslog server. */
+  readonly peer: SyslogPeer | undefined;
   readonly format: LogFormat;
   readonly condition: Template | undefined;
 }
@@ -49,9 +53,10 @@ export const accessLogModule = defineModule('access-log', {
     access_log: custom<AccessLogs | undefined>(HSL | LOCATION_IF | LIMIT_EXCEPT, '1+', {
       default: undefined,
       isRepeatable: true,
-      syntax: 'path [format [buffer=size] [gzip[=level]] [flush=time] [if=condition]] | off',
+      syntax:
+        'path | syslog:server=address[,parameter=value] [format [buffer=size] [gzip[=level]] [flush=time] [if=condition]] | off',
       defaultText: 'logs/access.log combined',
-      note: 'Logs of syslog: are refused.',
+      note: SYSLOG_NOTE,
       set: parseAccessLog,
     }),
     open_log_file_cache: custom<LogFileCache | false>(HSL, '1-4', {
@@ -86,8 +91,8 @@ function parseAccessLog(cf: Cf, previous: AccessLogs | undefined): AccessLogs {
     if (name !== undefined) cf.invalidParameter(name);
     return { isOff: true, logs };
   }
-  if (target.startsWith('syslog:')) cf.fail('"syslog:" logging is out of Portico\'s scope');
-  const hasVariables = target.includes('$');
+  const isSyslog = target.startsWith('syslog:');
+  const hasVariables = !isSyslog && target.includes('$');
   const format = findFormat(cf, name ?? 'combined');
   let sizeBytes = 0;
   let flushMs = 0;
@@ -111,7 +116,17 @@ function parseAccessLog(cf: Cf, previous: AccessLogs | undefined): AccessLogs {
   if (sizeBytes && hasVariables) cf.fail('buffered logs cannot have variables in name');
   if (hasVariables) {
     const path = cf.template(cf.compiler.fullPath(target));
-    return { isOff: previous?.isOff ?? false, logs: [...logs, { file: undefined, path, format, condition }] };
+    const log = { file: undefined, path, peer: undefined, format, condition };
+    return { isOff: previous?.isOff ?? false, logs: [...logs, log] };
+  }
+  const isOff = previous?.isOff ?? false;
+  if (isSyslog) {
+    if (sizeBytes) cf.fail('logs to syslog cannot be buffered');
+    const peer = parseSyslog(cf, target);
+    // In other surroundings the lines are taken like those of a file.
+    if (!cf.compiler.options.surroundings) {
+      return { isOff, logs: [...logs, { file: undefined, path: undefined, peer, format, condition }] };
+    }
   }
   const file = accessLogFile(cf.compiler, target);
   if (sizeBytes) {
@@ -122,7 +137,7 @@ function parseAccessLog(cf: Cf, previous: AccessLogs | undefined): AccessLogs {
     }
     file.buffering = buffering;
   }
-  return { isOff: previous?.isOff ?? false, logs: [...logs, { file, path: undefined, format, condition }] };
+  return { isOff, logs: [...logs, { file, path: undefined, peer: undefined, format, condition }] };
 }
 
 function findFormat(cf: Cf, name: string): LogFormat {
@@ -162,7 +177,7 @@ export function prepareAccessLogs(location: Location, compiler: Compiler): void 
   else {
     const file = accessLogFile(compiler, 'logs/access.log');
     const format = formatsOf(compiler).get('combined')!;
-    location.prepared.set(LOGS, [{ file, path: undefined, format, condition: undefined }]);
+    location.prepared.set(LOGS, [{ file, path: undefined, peer: undefined, format, condition: undefined }]);
   }
 }
 
@@ -178,6 +193,7 @@ export function writeAccessLog(r: Exchange): void {
     const line = `${log.format(r)}\n`;
     if (log.file?.observer) log.file.observer(line.slice(0, -1), log.format.values(r));
     else if (log.file) log.file.append(line);
+    else if (log.peer) log.peer.write(line);
     else writeToNamed(r, log.path!.evaluate(r), line);
   }
 }

@@ -26,6 +26,7 @@ import { parseSizeBytes, parseTimeMs } from '../config/values.ts';
 import { OpenFileCache } from '../http/open-file-cache.ts';
 import type { ErrorLog } from '../log.ts';
 import { parseErrorLog } from './error-log.ts';
+import { SYSLOG_NOTE } from './syslog.ts';
 
 /** `root`/`alias` as compiled. */
 export interface RootPath {
@@ -206,7 +207,7 @@ export const coreModule = defineModule('core', {
       isRepeatable: true,
       syntax: 'file [level]',
       defaultText: 'logs/error.log error',
-      note: 'Logs of syslog: and memory: are refused; debug says no more than info.',
+      note: `Logs of memory: are refused; debug says no more than info. ${SYSLOG_NOTE}`,
       set: parseErrorLog,
     }),
     open_file_cache: custom<OpenFileCache | null>(HSL, '1-2', {

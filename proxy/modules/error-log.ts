@@ -2,6 +2,7 @@
 import type { Compiler } from '../config/compile.ts';
 import type { Cf } from '../config/rows.ts';
 import { ErrorLog, LEVELS, LogFile, type LogLevel } from '../log.ts';
+import { parseSyslog } from './syslog.ts';
 
 /** The log file of a path, shared across the configuration and opened when it was read whole. */
 export function logFile(compiler: Compiler, path: string): LogFile {
@@ -22,8 +23,7 @@ export function parseErrorLog(cf: Cf, previous: ErrorLog | undefined): ErrorLog 
     if (!found || rest.length > 1) cf.fail(`invalid log level "${rest.at(-1)}"`);
     level = found;
   }
-  if (target.startsWith('syslog:') || target.startsWith('memory:')) {
-    cf.fail(`"${target.split(':')[0]}:" logging is out of Portico's scope`);
-  }
-  return new ErrorLog([...(previous?.targets ?? []), { file: logFile(cf.compiler, target), level }]);
+  if (target.startsWith('memory:')) cf.fail('"memory:" logging is out of Portico\'s scope');
+  const file = target.startsWith('syslog:') ? parseSyslog(cf, target) : logFile(cf.compiler, target);
+  return new ErrorLog([...(previous?.targets ?? []), { file, level }]);
 }

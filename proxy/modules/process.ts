@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { type Cf, custom, defineModule, flag, MAIN, oneOf, text, time, unused } from '../config/rows.ts';
 import type { ErrorLog } from '../log.ts';
 import { parseErrorLog } from './error-log.ts';
+import { SYSLOG_NOTE } from './syslog.ts';
 
 /** Whom the workers run as; names are kept because initgroups wants them. */
 export interface WorkerUser {
@@ -70,7 +71,7 @@ export const processModule = defineModule('process', {
       isRepeatable: true,
       syntax: 'file [level]',
       defaultText: 'logs/error.log error',
-      note: 'Logs of syslog: and memory: are refused; debug says no more than info.',
+      note: `Logs of memory: are refused; debug says no more than info. ${SYSLOG_NOTE}`,
       set: parseErrorLog,
     }),
     timer_resolution: unused(MAIN, '1', 'interval', undefined, 'The clock is read when it is needed.'),

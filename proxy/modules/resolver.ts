@@ -1,8 +1,8 @@
 // `resolver` and `resolver_timeout`: which DNS servers names are looked up with while the proxy runs.
 import { type Cf, custom, defineModule, HSL, time } from '../config/rows.ts';
 import { parseTimeMs } from '../config/values.ts';
-import { logProcessError } from '../http/log-context.ts';
 import { parseAddress } from '../listen/address.ts';
+import { logProcessError } from '../log.ts';
 import { Resolver, type ResolverSettings } from '../resolver.ts';
 
 export const resolverModule = defineModule('resolver', {

@@ -1,0 +1,130 @@
+// Log lines to a syslog server, as RFC 3164 wants them: `<PRI>Nov 22 14:00:00 host tag: message`, one datagram a line.
+// `unix:` servers are reached over a stream, as Node has no unix datagrams. Nothing waits for the server; what cannot be
+// sent is lost, and error.log says so once for each broken socket. Mirrors ngx_syslog.c.
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { isIPv6, connect as openStream, type Socket } from 'node:net';
+import { hostname } from 'node:os';
+import { syslogTimeNow } from './clock.ts';
+import { errnoText } from './config/error.ts';
+import { LEVEL_RANK, LogFile, type LogLevel, logProcessError } from './log.ts';
+
+export const FACILITIES = [
+  ...['kern', 'user', 'mail', 'daemon', 'auth', 'intern', 'lpr', 'news', 'uucp', 'clock', 'authpriv', 'ftp', 'ntp'],
+  ...['audit', 'alert', 'cron', 'local0', 'local1', 'local2', 'local3', 'local4', 'local5', 'local6', 'local7'],
+];
+
+export interface SyslogSettings {
+  /** Address or socket path; filled in when a name was looked up. */
+  host: string;
+  readonly port: number;
+  readonly isUnix: boolean;
+  /** Index in FACILITIES. */
+  readonly facility: number;
+  /** Severity of lines that say none. */
+  readonly severity: LogLevel;
+  readonly tag: string;
+  readonly hasHostname: boolean;
+}
+
+/** What a line of error.log may have at most. */
+const MESSAGE_BYTES = 2048;
+const HOSTNAME = hostname().toLowerCase();
+
+export class SyslogPeer extends LogFile {
+  readonly #settings: SyslogSettings;
+  #udp: UdpSocket | undefined;
+  #stream: Socket | undefined;
+  /** A failure is being logged: that line must not come here again. */
+  #isBusy = false;
+
+  constructor(name: string, settings: SyslogSettings) {
+    super(name);
+    this.#settings = settings;
+  }
+
+  override get isOnDisk(): boolean {
+    return false;
+  }
+
+  override open(): void {}
+
+  override reopen(): void {}
+
+  /** Sends a line; `level` is its severity where it has one of its own. */
+  override write(text: string, level?: LogLevel): void {
+    if (this.sink) {
+      this.sink(text);
+      return;
+    }
+    if (this.#isBusy) return;
+    const { facility, severity, tag, hasHostname, isUnix } = this.#settings;
+    const priority = facility * 8 + LEVEL_RANK[level ?? severity] - 1;
+    const line = text.endsWith('\n') ? text.slice(0, -1) : text;
+    const message = level === undefined ? line : line.slice(0, MESSAGE_BYTES);
+    const head = `<${priority}>${syslogTimeNow()} ${hasHostname ? `${HOSTNAME} ` : ''}${tag}: `;
+    const bytes = Buffer.from(head + message, 'latin1');
+    if (isUnix) this.#sendStream(bytes);
+    else this.#sendUdp(bytes);
+  }
+
+  #sendUdp(bytes: Buffer): void {
+    try {
+      this.#udp ??= this.#openUdp();
+      this.#udp.send(bytes, (error) => {
+        if (error) this.#failed('send() failed', error);
+      });
+    } catch (error) {
+      this.#failed('connect() failed', error);
+    }
+  }
+
+  /** Connected when it returns: lines of a process that is about to end must leave at once. */
+  #openUdp(): UdpSocket {
+    const { host, port } = this.#settings;
+    const family = isIPv6(host) ? 6 : 4;
+    const any = family === 6 ? '::' : '0.0.0.0';
+    const socket = createSocket({
+      type: family === 6 ? 'udp6' : 'udp4',
+      // Only addresses come here, so nothing is looked up.
+      lookup: (name, _, found) => found(null, name || any, family),
+    });
+    socket.unref();
+    // The answer to a line that was sent before: nobody listens there.
+    socket.on('error', (error) => {
+      if (this.#udp === socket) this.#failed('send() failed', error);
+    });
+    socket.bind({ port: 0, address: any, exclusive: true });
+    socket.connect(port, host);
+    return socket;
+  }
+
+  #sendStream(bytes: Buffer): void {
+    if (!this.#stream) {
+      const socket = openStream(this.#settings.host);
+      this.#stream = socket;
+      socket.unref();
+      socket.resume();
+      socket.on('error', (error) => {
+        if (this.#stream === socket) this.#failed('connect() failed', error);
+      });
+      socket.on('close', () => {
+        if (this.#stream === socket) this.#stream = undefined;
+      });
+    }
+    this.#stream.write(Buffer.concat([bytes, Buffer.from('\n')]));
+  }
+
+  #failed(what: string, error: unknown): void {
+    this.close();
+    this.#isBusy = true;
+    logProcessError(`${what} ${errnoText(error)}`);
+    this.#isBusy = false;
+  }
+
+  override close(): void {
+    this.#udp?.close();
+    this.#udp = undefined;
+    this.#stream?.destroy();
+    this.#stream = undefined;
+  }
+}
