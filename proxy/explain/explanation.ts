@@ -159,7 +159,7 @@ class Explainer implements Trace {
       client.sniServer = listen.table!.find(asked.host.toLowerCase())?.server ?? listen.defaultServer;
     }
     const socket = new DrySocket();
-    const connection = serveHttp1(socket as never, client, listen.isSsl && !isTls);
+    const connection = serveHttp1(socket as never, client);
     socket.push(asked.bytes);
     const r = await this.#done.promise;
     connection.destroy();

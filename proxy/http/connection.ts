@@ -6,7 +6,7 @@ import { coreModule } from '../modules/core-rows.ts';
 import { Deadline } from '../timer.ts';
 import { BodyFeed } from './body-feed.ts';
 import { type ClientConnection, counters } from './client.ts';
-import { HEADER_TOO_LARGE, TO_HTTPS } from './codes.ts';
+import { HEADER_TOO_LARGE } from './codes.ts';
 import type { Downstream, Exchange, RawDownstream } from './exchange.ts';
 import { closeExchange } from './finalize.ts';
 import { type HeadFaultResult, type HeadResult, readHead } from './head-reader.ts';
@@ -22,15 +22,14 @@ const RECENT_MS = 250;
 
 type State = 'idle' | 'head' | 'busy' | 'lingering' | 'raw' | 'closed';
 
-/** Serves HTTP/1.x on an accepted (and, for TLS, secured) socket. `isPlainOnTls`: answer 497 to whatever comes. */
-export function serveHttp1(socket: Socket, client: ClientConnection, isPlainOnTls = false): Http1Connection {
-  return new Http1Connection(socket, client, isPlainOnTls);
+/** Serves HTTP/1.x on an accepted (and, for TLS, secured) socket. Plain requests to a TLS port get 497. */
+export function serveHttp1(socket: Socket, client: ClientConnection): Http1Connection {
+  return new Http1Connection(socket, client);
 }
 
 export class Http1Connection implements Downstream {
   readonly socket: Socket;
   readonly client: ClientConnection;
-  readonly #isPlainOnTls: boolean;
   /** Bytes of the next request came with the one before (`$pipe`). */
   #isPipelined = false;
   readonly #deadline: Deadline;
@@ -46,10 +45,9 @@ export class Http1Connection implements Downstream {
   #lingerStepMs = 0;
   #tunnel: ClientTunnel | undefined;
 
-  constructor(socket: Socket, client: ClientConnection, isPlainOnTls: boolean) {
+  constructor(socket: Socket, client: ClientConnection) {
     this.socket = socket;
     this.client = client;
-    this.#isPlainOnTls = isPlainOnTls;
     this.#deadline = new Deadline(() => this.#expired());
     this.#ahead = new ReadAhead(socket);
     this.#body = new BodyFeed(this.#ahead, this.#deadline, () => this.#tryComplete());
@@ -119,13 +117,6 @@ export class Http1Connection implements Downstream {
       counters.waiting--;
       counters.reading++;
       this.#deadline.set(conf.client_header_timeout);
-    }
-    if (this.#isPlainOnTls) {
-      const r = this.#open();
-      r.log('info', 'client sent plain HTTP request to HTTPS port');
-      this.#begin(r, EMPTY);
-      r.finalize(TO_HTTPS);
-      return;
     }
     const result = readHead(buf, from, conf);
     if (result.kind === 'more') this.#ahead.set(rest(buf, from, isShared));

@@ -5,7 +5,7 @@ import { type ClientConnection, counters } from './client.ts';
 import { type Downstream, Exchange } from './exchange.ts';
 import { Fields, type RequestLine } from './head.ts';
 import { type HeadFaultResult, type HeadResult, lengthThroughField, readCutHead } from './head-reader.ts';
-import { applyFields, applyTargetHost, applyUri, selectServer, useServer } from './request-checks.ts';
+import { applyFields, applyTargetHost, applyUri, selectServer, tlsChecks, useServer } from './request-checks.ts';
 
 /** A request of `client` of which nothing is known yet; it is under the address's default server (or SNI's). */
 export function openExchange(client: ClientConnection, downstream: Downstream): Exchange {
@@ -60,7 +60,8 @@ export function applyCutHead(r: Exchange, bytes: Buffer): void {
   applyFault(r, readCutHead(bytes, coreModule.server(r.server)));
 }
 
-/** HTTP/0.9 has no Host: without one in the request line the server without a name is asked. */
+/** HTTP/0.9 has no fields: without a host in the request line the server without a name is asked. */
 function selectUnnamed(r: Exchange): number {
-  return r.host === '' ? selectServer(r, '') : 0;
+  const code = r.host === '' ? selectServer(r, '') : 0;
+  return code || (r.client.listen.isSsl ? tlsChecks.of(r) : 0);
 }

@@ -136,8 +136,7 @@ function serve(socket: Socket, client: ClientConnection): void {
   const { listen } = client;
   if (listen.isSsl) {
     acceptTls(socket, client, (secured, protocol) => {
-      if (protocol === 'plain') serveHttp1(secured, client, true);
-      else if (protocol === 'h2') serveH2(secured, client);
+      if (protocol === 'h2') serveH2(secured, client);
       else serveHttp1(secured, client);
     });
   } else if (listen.isHttp2) serveH2(socket, client);

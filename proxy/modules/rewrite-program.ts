@@ -135,6 +135,8 @@ export class ReturnStep implements Step {
     const text = this.#text;
     if (run.isTraced) run.tell(this.#at, `answers ${this.#status}${text ? ` "${text.evaluate(run.r)}"` : ''}`);
     if (this.#status >= 400 && (!text || text.constant === '')) return run.end(this.#status);
+    // `$status` in the text is the one that is being sent.
+    run.r.out.status = this.#status;
     return run.end(sendText(run.r, this.#status, text ? text.evaluate(run.r) : ''));
   }
 }

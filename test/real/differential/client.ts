@@ -41,7 +41,7 @@ export function converse(port: number, test: Case): Promise<Answers> {
       const isReused = probedAt >= 0 && bytes.length > probedAt;
       done({ localPort, bytes: isReused ? bytes.slice(0, probedAt) : bytes, end: isReused ? 'reused' : end });
     };
-    const patience = setTimeout(() => finish("hangs"), PATIENCE_MS);
+    const patience = setTimeout(() => finish('hangs'), PATIENCE_MS);
     const sendNext = (): void => {
       const piece = pieces[sent++];
       if (piece === undefined) {

@@ -191,6 +191,7 @@ function neutralizer(twin: Twin, upstream: ScriptedUpstream): (text: string) => 
     text
       .replaceAll(twin.dir, 'DIR')
       .replace(/\b\d{4,5}\b/g, (number) => names.get(number) ?? number)
+      .replace(/\b0000\d{16}\b/g, 'BOUNDARY')
       .replace(/[A-Z][a-z]{2}, \d\d[ -][A-Z][a-z]{2}[ -]\d{2,4} \d\d:\d\d:\d\d GMT/g, (date) => nearby(date, now));
 }
 

@@ -1,0 +1,2 @@
+"""An application that cannot be loaded."""
+raise RuntimeError("broken on import")
