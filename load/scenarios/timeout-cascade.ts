@@ -19,11 +19,14 @@ export const timeoutCascade: Scenario = {
     'sync workers are killed in the middle of slow requests (502 or 500); with a longer timeout, or threads, the same requests are answered',
   async run({ rig, run, seconds }) {
     const rows = [['1 in 4 requests waits 5 s', 'answered', '502 or 500', 'workers killed', 'p50 of the fast']];
+    const stacks = [];
+    for (const { title, flags } of CELLS) {
+      const server = await rig.gunicorn(...flags);
+      stacks.push({ title, server, proxy: await rig.proxy({ peers: [`127.0.0.1:${server.port}`] }) });
+    }
     // They wait most of the time, and so do not disturb each other.
     const cells = await Promise.all(
-      CELLS.map(async ({ title, flags }) => {
-        const server = await rig.gunicorn(...flags);
-        const proxy = await rig.proxy({ peers: [`127.0.0.1:${server.port}`] });
+      stacks.map(async ({ title, server, proxy }) => {
         const requests = [
           plannedRequest(`${proxy.url}/io?ms=10`, undefined, 3),
           plannedRequest(`${proxy.url}/io?ms=${SLOW_MS}`),

@@ -24,8 +24,10 @@ describe.concurrent('at the same time', () => {
 
 test('--list names them all', async () => {
   const { stdout } = await portico(['load', '--list']);
-  const rows = stdout.trimEnd().split('
-').map((line) => line.split(/ {2,}/));
+  const rows = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.split(/ {2,}/));
   expect(rows).toEqual(SCENARIOS.map(({ name, question }) => [name, question]));
 });
 
