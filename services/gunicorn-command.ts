@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { importGunicornApp } from './app-import.ts';
 import { Arbiter, type ArbiterOptions } from './arbiter/arbiter.ts';
+import { checkCostSettings } from './cost/profile.ts';
 import { traceback } from './python-repr.ts';
 import { formatOptions } from './settings/argparse.ts';
 import { GUNICORN_ROWS } from './settings/gunicorn-rows.ts';
@@ -80,6 +81,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const { settings } = command;
+  checkCostSettings(settings.python_cost);
   if (settings.check_config || settings.print_config) return check(command);
   const options = arbiterOptions(command);
   if (settings.daemon && !(DETACHED in process.env)) return detach(settings.enable_stdio_inheritance);

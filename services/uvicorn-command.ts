@@ -3,6 +3,7 @@
  * statuses are Uvicorn's.
  */
 
+import { CostProfileError, checkCostSettings } from './cost/profile.ts';
 import { traceback } from './python-repr.ts';
 import { ClickError, formatClickOptions } from './settings/click.ts';
 import { UVICORN_ROWS } from './settings/uvicorn-rows.ts';
@@ -30,6 +31,7 @@ async function main(command: UvicornCommand): Promise<number> {
     return 0;
   }
   const { app, settings, workers } = command;
+  checkCostSettings(settings.python_cost);
   const log = uvicornLog(settings);
   for (const warning of command.warnings) log.warning(warning);
   if (settings.reload) {
@@ -56,6 +58,10 @@ export async function runUvicorn(argv: readonly string[]): Promise<number> {
   try {
     return await main(readUvicornCommand(argv));
   } catch (error) {
+    if (error instanceof CostProfileError) {
+      console.error(`Error: ${error.message}`);
+      return 2;
+    }
     if (!(error instanceof ClickError)) {
       console.error(traceback(error));
       return 1;

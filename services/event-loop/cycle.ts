@@ -4,6 +4,7 @@
  */
 import { STATUS_CODES } from 'node:http';
 import type { AsgiApp, AsgiHeader, HttpScope, ReceiveMessage, SendMessage } from '../asgi.ts';
+import { owe, settle } from '../cost/bill.ts';
 import { ServerTiming } from '../http/server-timing.ts';
 import { traceback } from '../python-repr.ts';
 import { Flag } from './flow.ts';
@@ -141,6 +142,8 @@ export class Cycle {
   #start(status: number, headers: readonly AsgiHeader[]): void {
     this.#isStarted = true;
     this.#waitsForContinue = false;
+    owe('uvicorn.request');
+    settle();
     this.#server.logAccess?.(this.scope, status);
     let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${this.#server.defaultHeaders()}`;
     let hasClose = false;

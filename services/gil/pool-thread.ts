@@ -2,7 +2,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { setRuntime } from '../runtime.ts';
 import { Gil } from './gil.ts';
-import { setGil } from './python.ts';
+import { meter } from './meter.ts';
+import { setGil, threadCpuMs } from './python.ts';
 import { registered } from './registry.ts';
 import type { PoolAnswer, PoolCall, PoolThreadStart } from './thread-pool.ts';
 
@@ -21,6 +22,15 @@ setRuntime({
   },
 });
 
+let usedMs = 0;
+
+/** CPU time since the last call, without the application's work. */
+function ownMs(): number {
+  const before = usedMs;
+  usedMs = threadCpuMs() - meter.workMs;
+  return usedMs - before;
+}
+
 port.on('message', async (call: PoolCall) => {
   try {
     const run = await registered(call.module, call.key);
@@ -31,7 +41,7 @@ port.on('message', async (call: PoolCall) => {
     } finally {
       gil.release();
     }
-    tell({ kind: 'result', id: call.id, value });
+    tell({ kind: 'result', id: call.id, value, ownMs: ownMs() });
   } catch (error) {
     tell({ kind: 'error', id: call.id, error });
   }
@@ -39,4 +49,5 @@ port.on('message', async (call: PoolCall) => {
 
 // Loaded before the first call, and outside the GIL, since this is ours to pay and not Python's.
 await import(module).catch(() => {});
+ownMs();
 tell({ kind: 'ready' });

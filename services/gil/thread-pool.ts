@@ -6,6 +6,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker as Thread } from 'node:worker_threads';
+import { credit, spend } from '../cost/bill.ts';
 import { runtime } from '../runtime.ts';
 import { createGil, Gil, type GilState } from './gil.ts';
 import { loopGil } from './loop.ts';
@@ -34,10 +35,10 @@ export interface PoolCall {
   readonly args: readonly unknown[];
 }
 
-/** A thread is ready, how a call ended, or that the process shall exit. */
+/** A thread is ready, how a call ended (`ownMs`: CPU time of the thread for the call, the application's work not counted), or that the process shall exit. */
 export type PoolAnswer =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'result'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'result'; readonly id: number; readonly value: unknown; readonly ownMs: number }
   | { readonly kind: 'error'; readonly id: number; readonly error: unknown }
   | { readonly kind: 'exit'; readonly status: number };
 
@@ -89,6 +90,7 @@ function start(): void {
   if (!state) {
     state = createGil({ switchIntervalMs: options.switchIntervalMs, isOn: options.isGilOn });
     const gil = new Gil(state, POOL_TOKENS + 1);
+    gil.onForcedSwitch = () => spend('gil.switch');
     setGil(gil);
     loopGil.use(gil);
     loopGil.enter();
@@ -115,7 +117,9 @@ function start(): void {
     const pending = running.get(answer.id);
     running.delete(answer.id);
     dispatch();
-    if (answer.kind === 'result') pending?.done(answer.value);
-    else pending?.fail(answer.error);
+    if (answer.kind === 'result') {
+      credit(answer.ownMs);
+      pending?.done(answer.value);
+    } else pending?.fail(answer.error);
   });
 }

@@ -3,6 +3,8 @@
  * sync worker calls inside its accept, and a gthread worker on each of its threads. Mirrors handle(), handle_request() and
  * handle_error() of Gunicorn's workers, pages and log lines included.
  */
+import { owe, settle } from '../cost/bill.ts';
+import type { FigureName } from '../cost/profile.ts';
 import type { GunicornLog } from '../log/gunicorn-log.ts';
 import type { GunicornSettings } from '../settings/gunicorn-settings.ts';
 import type { WsgiApp, WsgiResult } from '../wsgi.ts';
@@ -21,6 +23,8 @@ export interface WsgiServer {
   readonly environ: EnvironBase;
   readonly log: GunicornLog;
   readonly settings: GunicornSettings;
+  /** What a request costs in Python's server of this class. */
+  readonly cost: FigureName;
   /** Counts a request; true when its connection must close after it. */
   countRequest(): boolean;
 }
@@ -76,7 +80,9 @@ function run(server: WsgiServer, socket: BlockingSocket, request: WsgiRequest, r
     if (request.expectsContinue) socket.write(Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'));
     environ = createEnviron(request, socket, server.environ, response.earlyHints);
     if (server.countRequest()) response.forceClose();
+    owe(server.cost);
     const result: WsgiResult = server.app(environ, response.startResponse);
+    settle();
     try {
       for (const piece of result) response.write(piece);
       response.close();

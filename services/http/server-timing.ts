@@ -1,9 +1,10 @@
 /**
  * What this hop knows about where a request's time went, as a Server-Timing field: queue (from X-Request-Start to the moment at
- * which a worker took it), app, gil, io, cpu, all in ms. Sent only when the request carries X-Request-Start, which a proxy sets, so
- * that a direct answer is byte for byte the original's.
+ * which a worker took it), app, cpu, gil, python (the part of cpu that the cost model has spent), io, all in ms. Sent only when the
+ * request carries X-Request-Start, which a proxy sets, so that a direct answer is byte for byte the original's.
  */
 import { meter } from '../gil/meter.ts';
+import { threadCpuMs } from '../gil/python.ts';
 
 /** Milliseconds since the epoch of `t=1700000000.123` (seconds), `t=1700000000123` (ms) or microseconds; NaN when it is none. */
 export function requestStartMs(value: string): number {
@@ -20,7 +21,8 @@ export class ServerTiming {
   readonly #start = performance.now();
   readonly #gil = meter.gilWaitMs;
   readonly #io = meter.ioMs;
-  readonly #cpu: NodeJS.CpuUsage = process.threadCpuUsage();
+  readonly #python = meter.pythonMs;
+  readonly #cpu = threadCpuMs();
 
   constructor(requestStart: string) {
     const queued = now() - requestStartMs(requestStart);
@@ -29,16 +31,16 @@ export class ServerTiming {
 
   /** The field's value at this moment; an entry that is zero and says nothing is left out. */
   value(): string {
-    const cpu = process.threadCpuUsage();
-    const cpuMs = (cpu.user + cpu.system - this.#cpu.user - this.#cpu.system) / 1000;
     const entries = [
       `queue;dur=${this.#queueMs.toFixed(1)}`,
       `app;dur=${(performance.now() - this.#start).toFixed(1)}`,
-      `cpu;dur=${cpuMs.toFixed(1)}`,
+      `cpu;dur=${(threadCpuMs() - this.#cpu).toFixed(1)}`,
     ];
     const gil = meter.gilWaitMs - this.#gil;
     const io = meter.ioMs - this.#io;
     if (gil > 0) entries.push(`gil;dur=${gil.toFixed(1)}`);
+    const python = meter.pythonMs - this.#python;
+    if (python > 0) entries.push(`python;dur=${python.toFixed(1)}`);
     if (io > 0) entries.push(`io;dur=${io.toFixed(1)}`);
     return entries.join(', ');
   }

@@ -282,4 +282,13 @@ export const PROCESS_ROWS = [
     metavar: 'MS',
     doc: 'How long a thread waits for the GIL before it asks for it, in milliseconds.',
   },
+  {
+    section: 'Portico',
+    name: 'python_cost',
+    flags: ['--python-cost'],
+    kind: 'string?',
+    default: null,
+    metavar: 'FACTOR',
+    doc: 'How often to spend what running Python costs; 0 is not at all. PORTICO_PYTHON_COST, or 1, when not given.',
+  },
 ] as const satisfies readonly SettingRow[];

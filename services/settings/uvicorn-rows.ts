@@ -349,6 +349,13 @@ export const UVICORN_ROWS = [
     default: 5,
     doc: 'How long a thread waits before it asks for the GIL, in milliseconds.',
   }),
+  row({
+    name: 'python_cost',
+    flags: ['--python-cost'],
+    kind: 'string?',
+    default: null,
+    doc: 'How often to spend what running Python costs; 0 is not at all. PORTICO_PYTHON_COST, or 1, when not given.',
+  }),
 ] as const satisfies readonly SettingRow[];
 
 /** The settings of one Uvicorn, typed by the rows. */

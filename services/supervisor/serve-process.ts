@@ -5,6 +5,8 @@
 import { chmodSync, existsSync, statSync, unlinkSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { getSystemErrorMessage } from 'node:util';
+import { settleBoot, usePythonCost } from '../cost/bill.ts';
+import { pythonCostFactor } from '../cost/profile.ts';
 import { type AsgiAddress, AsgiServer } from '../event-loop/server.ts';
 import { useThreadPool } from '../gil/thread-pool.ts';
 import { loadAsgiApp } from '../load-asgi.ts';
@@ -41,8 +43,10 @@ export async function serveProcess(
   const log = uvicornLog(settings);
   setRuntime({ workerClass: 'uvicorn' });
   useThreadPool({ isGilOn: settings.gil === 'on', switchIntervalMs: settings.switch_interval });
+  usePythonCost(pythonCostFactor(settings.python_cost));
   const app = await loadAsgiApp(uri, settings, log);
   if (!app) return { kind: 'failed' };
+  settleBoot();
   const server = new AsgiServer(app, asgiConfig(settings), log);
   log.info(`Started server process [${process.pid}]`);
 

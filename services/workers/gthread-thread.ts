@@ -4,6 +4,8 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { AppImportError, importGunicornApp } from '../app-import.ts';
+import { settleBoot, spend, useCreditAccount, usePythonCost } from '../cost/bill.ts';
+import { pythonCostFactor } from '../cost/profile.ts';
 import { Gil } from '../gil/gil.ts';
 import { setGil } from '../gil/python.ts';
 import { BlockingSocket } from '../http/blocking-socket.ts';
@@ -21,7 +23,7 @@ import { ThreadQueue } from './thread-queue.ts';
 const DATA_TIMEOUT_MS = 5000;
 const DRAIN_BYTES = 65536;
 
-const { start, gil: gilState, queue: memory, index } = workerData as ThreadStart;
+const { start, gil: gilState, credit, queue: memory, index } = workerData as ThreadStart;
 const port = parentPort!;
 const tell = (message: ThreadMessage): void => port.postMessage(message);
 const name = `ThreadPoolExecutor-0_${index}`;
@@ -35,6 +37,9 @@ const maxRequests = settings.max_requests + Math.floor(Math.random() * (settings
 const maxKept = settings.worker_connections - settings.threads;
 
 setGil(gil);
+usePythonCost(pythonCostFactor(settings.python_cost));
+useCreditAccount(credit);
+gil.onForcedSwitch = () => spend('gil.switch');
 setRuntime({
   workerClass: start.workerClass,
   thread: name,
@@ -93,7 +98,10 @@ async function main(): Promise<void> {
     log,
     settings,
     countRequest,
+    cost: 'gthread.request',
   };
+  // All threads load the application here; in Python one import serves them all.
+  if (index === 0) settleBoot();
   const turn = (): void => {
     const slot = queue.pop(index);
     if (slot < 0) return;

@@ -7,6 +7,8 @@ import net from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker as Thread } from 'node:worker_threads';
+import { creditAccount, creditor } from '../cost/bill.ts';
+import { pythonCostFactor } from '../cost/profile.ts';
 import { createGil, Gil, type GilState } from '../gil/gil.ts';
 import type { NetHandle } from '../net-handle.ts';
 import type { WorkerStart } from './start.ts';
@@ -23,6 +25,8 @@ const STOP_KEEPALIVE_MS = 2000;
 export interface ThreadStart {
   readonly start: WorkerStart;
   readonly gil: GilState;
+  /** Where the main thread leaves what it has used for requests. */
+  readonly credit: SharedArrayBuffer;
   readonly queue: ThreadQueueMemory;
   readonly index: number;
 }
@@ -50,12 +54,14 @@ interface Connection {
 export async function runGthread(worker: Worker): Promise<void> {
   const { settings, start } = worker;
   const state = createGil({ switchIntervalMs: settings.switch_interval, isOn: settings.gil === 'on' });
+  const credit = creditAccount();
   const memory = threadQueueMemory(settings.threads, settings.worker_connections);
   const threads = Array.from({ length: settings.threads }, (_, index) => {
-    const data: ThreadStart = { start, gil: state, queue: memory, index };
+    const data: ThreadStart = { start, gil: state, credit, queue: memory, index };
     return new Thread(PROGRAM, { workerData: data });
   });
   const master = new GthreadMain(worker, new Gil(state, settings.threads + 1), new ThreadQueue(memory), threads);
+  master.noteCpu = creditor(credit, pythonCostFactor(settings.python_cost) > 0);
   await master.ready();
   master.accept();
 }
@@ -73,6 +79,8 @@ class GthreadMain {
   #kept = 0;
   #busy = 0;
   #onJoined: (() => void) | null = null;
+  /** Called once a request, for the cost model. */
+  noteCpu: () => void = () => {};
 
   constructor(worker: Worker, gil: Gil, queue: ThreadQueue, threads: readonly Thread[]) {
     this.#worker = worker;
@@ -239,6 +247,7 @@ class GthreadMain {
     this.#busy--;
     if (this.#busy === 0) this.#onJoined?.();
     if (!connection) return;
+    this.noteCpu();
     const { keepalive } = this.#worker.settings;
     this.#underGil(() => {
       if (message.outcome === 'pipelined') this.#enqueue(connection);

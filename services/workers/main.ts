@@ -3,6 +3,8 @@
  * worker class that they name. Exit status 3 or 4 tells the arbiter that trying again is of no use.
  */
 import { AppImportError, importGunicornApp } from '../app-import.ts';
+import { settleBoot, usePythonCost } from '../cost/bill.ts';
+import { pythonCostFactor } from '../cost/profile.ts';
 import { GunicornLog } from '../log/gunicorn-log.ts';
 import { setRuntime } from '../runtime.ts';
 import { type GunicornSettings, readHooks } from '../settings/gunicorn-settings.ts';
@@ -33,12 +35,14 @@ async function boot(): Promise<void> {
     becomeUser(settings);
     worker.listenToSignals();
     worker.hook('post_fork', null, worker);
+    usePythonCost(pythonCostFactor(settings.python_cost));
     const load = CLASSES[start.workerClass];
     if (!load) throw new Error(`no worker class ${start.workerClass}`);
     const directories = [process.cwd(), ...(settings.pythonpath?.split(',') ?? [])];
     // The threads of a gthread worker load the application themselves.
     const app = start.workerClass === 'gthread' ? null : importGunicornApp(start.app, directories);
     const [run, loaded] = await Promise.all([load(), app]);
+    if (loaded) settleBoot();
     worker.hook('post_worker_init', worker);
     worker.booted = true;
     if (settings.reload) worker.watchSources();

@@ -38,6 +38,7 @@ export function runSync(worker: Worker, app: WsgiApp): void {
     environ: environBase(worker, false),
     log: worker.log,
     settings: worker.settings,
+    cost: 'sync.request',
     countRequest: () => {
       worker.countRequest();
       // Nothing is kept alive: a client that sends nothing more would hold the whole worker.

@@ -4,6 +4,7 @@
  * It does not stand on fastify: an ASGI app gets a scope and two functions, not a Node request, and a shim of those costs more than routing.
  */
 import type { AsgiApp, HttpScope, LifespanScope, Receive, Send, WebSocketScope } from '../../asgi.ts';
+import { owe, oweBoot } from '../../cost/bill.ts';
 import { register } from '../../gil/registry.ts';
 import { runInThreadPool } from '../../gil/thread-pool.ts';
 import { type DependencyMap, RequestDependencies } from './dependencies.ts';
@@ -72,6 +73,7 @@ type ExceptionHandler = (request: Request, error: never) => Response;
 
 /** A new application. */
 export function fastapi(options: FastApiOptions): FastApi {
+  oweBoot('fastapi.boot');
   const info: ApiInfo = { title: 'FastAPI', version: '0.1.0', ...options };
   const routes: Route[] = [];
   const sockets: { pattern: RegExp; names: readonly string[]; handler: Parameters<FastApi['websocket']>[1] }[] = [];
@@ -100,6 +102,7 @@ export function fastapi(options: FastApiOptions): FastApi {
   const respond = async (request: Request, dependencies: RequestDependencies): Promise<Response> => {
     const path = request.routePath || '/';
     const found = findRoute(routes, request.method, path);
+    owe(found.kind === 'route' && found.route.poolKey ? 'fastapi.def' : 'fastapi.async');
     if (found.kind === 'method') throw new HTTPException(405, undefined, { allow: found.allow });
     if (found.kind === 'none') return redirectSlashes(routes, request, path);
     return runOperation(found.route, found.params, request, dependencies, options.module);

@@ -3,6 +3,7 @@
  * the WSGI callable itself. Views run on the thread that serves the request and may block it.
  */
 import { STATUS_CODES } from 'node:http';
+import { owe, oweBoot } from '../../cost/bill.ts';
 import { writeAll } from '../../log/log-file.ts';
 import { traceback } from '../../python-repr.ts';
 import type { Environ, StartResponse, WsgiApp, WsgiResult } from '../../wsgi.ts';
@@ -66,6 +67,7 @@ function shortcuts(route: Routes['route']): Routes {
 
 /** A new application; `name` is what its log lines are headed with. */
 export function flask(name = 'app'): Flask {
+  oweBoot('flask.boot');
   const rules: Rule<View>[] = [];
   const before: BeforeHook[] = [];
   const after: AfterHook[] = [];
@@ -99,6 +101,7 @@ export function flask(name = 'app'): Flask {
   };
 
   const wsgi: WsgiApp = (environ, startResponse) => {
+    owe('flask.request');
     const request = new Request(environ);
     let failure: unknown = null;
     let response: Response;
