@@ -66,6 +66,8 @@ export class H2Stream implements Downstream {
 
   sendHead(r: Exchange): void {
     settleH2(r);
+    // The client is gone, and the response is read for the cache only.
+    if (this.#isOver) return;
     this.#isOutClosed = r.isHeaderOnly && !r.out.trailers;
     const bytes = this.#connection.output.sendHeaders(this.id, headerBlock(r), this.#isOutClosed ? FLAG.END_STREAM : 0);
     r.headBytesSent = bytes;
