@@ -103,6 +103,7 @@ export const SECTIONS: readonly Section[] = [
   ),
   section('Proxying', 'Passing requests on.', 'proxy', 'http/ngx_http_proxy_module'),
   section('Caching', 'Responses kept on disk, in nginx’s layout.', 'proxy-cache', 'http/ngx_http_proxy_module'),
+  section('Storing', 'Responses kept as plain files.', 'proxy-store', 'http/ngx_http_proxy_module'),
   section('TLS to upstreams', 'What is shown to them and asked of them.', 'proxy-ssl', 'http/ngx_http_proxy_module'),
   section('Names', 'Looked up while the proxy runs.', 'resolver', 'http/ngx_http_core_module'),
   section('TLS', 'Certificates, sessions, client certificates.', 'ssl', 'http/ngx_http_ssl_module'),

@@ -33,6 +33,7 @@ import { proxyCacheModule } from '../modules/proxy-cache.ts';
 import { PROXY_VARIABLES } from '../modules/proxy-handler.ts';
 import { prepareProxy } from '../modules/proxy-location.ts';
 import { proxySslModule } from '../modules/proxy-ssl.ts';
+import { proxyStoreModule } from '../modules/proxy-store.ts';
 import { REALIP_VARIABLES, realipModule } from '../modules/realip.ts';
 import { prepareReferers, REFERER_VARIABLES, refererModule } from '../modules/referer.ts';
 import { resolverModule } from '../modules/resolver.ts';
@@ -89,6 +90,7 @@ export const MODULES: readonly AnyModule[] = [
   upstreamModule,
   proxyModule,
   proxyCacheModule,
+  proxyStoreModule,
   proxySslModule,
   outOfScopeModule,
 ];

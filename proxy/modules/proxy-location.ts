@@ -13,6 +13,7 @@ import { CACHE_HEADERS, RequestHeaders, STANDARD_HEADERS } from './proxy-headers
 import type { ProxyPass } from './proxy-pass.ts';
 import { cookieRewrite, firstOf, prefixRewrite, type Rewrite, type Rewrites } from './proxy-rewrites.ts';
 import { upstreamTls } from './proxy-ssl.ts';
+import { storeSettings, storesItself } from './proxy-store.ts';
 import { resolverModule } from './resolver.ts';
 
 /** Response headers that stay between us and the upstream. */
@@ -36,6 +37,8 @@ export function prepareProxy(location: Location, compiler: Compiler): void {
   if (!pass) return;
   if (location.parent?.limitExcept?.location === location) location.handler ??= proxyHandler;
   const resolver = resolverModule.location(location);
+  const store = storeSettings(location);
+  const cache = store && storesItself(location) ? undefined : cacheSettings(location);
   const settings: UpstreamSettings = {
     connectTimeoutMs: conf.proxy_connect_timeout,
     sendTimeoutMs: conf.proxy_send_timeout,
@@ -61,7 +64,8 @@ export function prepareProxy(location: Location, compiler: Compiler): void {
     ignored: new Set([...conf.proxy_ignore_headers].map((name) => name.toLowerCase())),
     rewriteRedirect: redirectRewrite(conf.proxy_redirect, pass),
     rewriteCookie: cookieRewrite(conf.proxy_cookie_domain, conf.proxy_cookie_path, conf.proxy_cookie_flags),
-    cache: cacheSettings(location),
+    cache,
+    store: cache ? undefined : store,
     tls: pass.isTls ? upstreamTls(location, compiler) : undefined,
     resolver: resolver.resolver,
     resolverTimeoutMs: resolver.resolver_timeout,

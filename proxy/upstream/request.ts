@@ -133,7 +133,9 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   }
 
   logUrl(): string | undefined {
-    return this.#peerName === '' ? undefined : this.target.schema + this.#peerName + (this.#peerName.startsWith('unix:') ? ':' : '') + this.maker.uri;
+    return this.#peerName === ''
+      ? undefined
+      : this.target.schema + this.#peerName + (this.#peerName.startsWith('unix:') ? ':' : '') + this.maker.uri;
   }
 
   log(level: 'crit' | 'error' | 'warn' | 'info', message: string): void {
@@ -218,8 +220,8 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
   }
 
   #clientGone(): void {
-    if (this.cache?.isCacheable) {
-      // The response is wanted all the same: by the cache.
+    if (this.cache?.isCacheable || this.settings.store) {
+      // The response is wanted all the same: by the cache, or to be stored.
       this.r.survivesClient = true;
       this.#attempt?.response?.clientGone();
       return;

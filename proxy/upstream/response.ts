@@ -12,6 +12,7 @@ import type { UpstreamRequest } from './request.ts';
 import { ResponseBody } from './response-body.ts';
 import { copyAcceleratedHead, copyHead, parseUpstreamHead, type UpstreamHead } from './response-head.ts';
 import { ResponsePipe } from './response-pipe.ts';
+import { StoredFile } from './stored-file.ts';
 import { Tunnel } from './tunnel.ts';
 
 export class UpstreamResponse {
@@ -27,6 +28,7 @@ export class UpstreamResponse {
   /** What to end with once the client has taken everything; undefined while the server still sends. */
   #outcome: number | undefined;
   #pacer: Pacer | undefined;
+  #stored: StoredFile | undefined;
 
   constructor(u: UpstreamRequest) {
     this.#u = u;
@@ -138,7 +140,10 @@ export class UpstreamResponse {
       if (this.#isBuffering) cache.begin(head, this.#headText, lastModifiedOf(head));
       else cache.abandon();
     }
-    if (r.isHeaderOnly && !cache?.isStoring) {
+    if (settings.store && this.#isBuffering && status === 200 && !isBodiless) {
+      this.#stored = new StoredFile(r, settings.store, settings.tempPath);
+    }
+    if (r.isHeaderOnly && !cache?.isStoring && !this.#stored) {
       u.finalize(OK);
       return;
     }
@@ -146,6 +151,7 @@ export class UpstreamResponse {
     this.#body = new ResponseBody(kind, head.contentLength);
     this.#pipe = new ResponsePipe(r, settings, this.#body, this.#isBuffering, head.bytes);
     if (cache?.isStoring) this.#pipe.copyTo = cache.entry;
+    else if (this.#stored) this.#pipe.copyTo = this.#stored;
     if (settings.limitRate > 0 && this.#isBuffering) {
       this.#pacer = new Pacer(settings.limitRate, (piece, from, to) => this.#readBody(piece, from, to));
     }
@@ -229,7 +235,13 @@ export class UpstreamResponse {
     if (body.hasExcess) u.log('warn', body.excessText);
     u.mayKeepAlive = !this.#head!.isClose && !body.hasExcess;
     u.cache?.complete();
+    this.#store();
     this.#finish(OK);
+  }
+
+  #store(): void {
+    const head = this.#head!;
+    this.#stored?.commit(head.isChunked ? -1 : head.contentLength, lastModifiedOf(head));
   }
 
   /** Nothing more comes from the server; the request ends with `code` when the client has taken what waits. */
@@ -282,6 +294,7 @@ export class UpstreamResponse {
     } else if (progress === 'done') this.#complete();
     else if (this.#body!.kind === 'close') {
       u.cache?.complete();
+      this.#store();
       this.#finish(OK);
     } else {
       u.log('error', 'upstream prematurely closed connection');
@@ -324,6 +337,7 @@ export class UpstreamResponse {
 
   close(): void {
     this.#pacer?.close();
+    this.#stored?.drop();
     this.#tunnel?.close();
     this.#pipe?.close();
   }

@@ -6,6 +6,7 @@ import type { Resolver } from '../resolver.ts';
 import type { Surroundings } from '../surroundings.ts';
 import type { CacheSettings } from './cache/settings.ts';
 import type { NextWord } from './next-upstream.ts';
+import type { StoreSettings } from './stored-file.ts';
 import type { UpstreamTls } from './tls.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -55,6 +56,8 @@ export interface UpstreamSettings {
   readonly rewriteRedirect: ((r: Exchange, value: string) => string | undefined) | undefined;
   readonly rewriteCookie: ((r: Exchange, value: string) => string | undefined) | undefined;
   readonly cache: CacheSettings | undefined;
+  /** `proxy_store`. */
+  readonly store: StoreSettings | undefined;
   readonly tls: UpstreamTls | undefined;
   readonly resolver: Resolver | undefined;
   readonly resolverTimeoutMs: number;

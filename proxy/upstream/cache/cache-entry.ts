@@ -1,9 +1,10 @@
 // One request's hold on a cached response: finding it (by key, then by variant), telling whether it is fresh, waiting
 // for another request that fetches it, writing it anew, and letting go. Mirrors ngx_http_cache_t and the functions of
 // ngx_http_file_cache.c that work on it.
-import { closeSync, copyFileSync, fstatSync, openSync, readSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { errnoText } from '../../config/error.ts';
 import type { Exchange } from '../../http/exchange.ts';
+import { moveFile } from '../move-file.ts';
 import type { TempPath } from '../settings.ts';
 import { tempFileName } from '../temp-file.ts';
 import { type CacheHeader, type CacheKey, decodeHeader, encodeHeader, variantOf } from './cache-header.ts';
@@ -275,7 +276,7 @@ export class CacheEntry {
     let isThere = true;
     try {
       this.cache.makeRoom(path);
-      move(this.#partPath, path);
+      moveFile(this.#partPath, path);
     } catch (error) {
       isThere = false;
       this.#r.log('crit', `rename() "${this.#partPath}" to "${path}" failed ${errnoText(error)}`);
@@ -372,16 +373,4 @@ function emptyHeader(): CacheHeader {
 
 function nowS(): number {
   return Math.floor(Date.now() / 1000);
-}
-
-/** Renames, or copies where the two lie on different file systems. */
-function move(from: string, to: string): void {
-  try {
-    renameSync(from, to);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
-    copyFileSync(from, `${to}.part`);
-    renameSync(`${to}.part`, to);
-    unlinkSync(from);
-  }
 }
