@@ -5,10 +5,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type Cycle, coreOf, workerUserOf } from './cycle.ts';
+import { lifecycle, runAll } from './lifecycle.ts';
 import { type ListenSockets, planSockets } from './listen/sockets.ts';
 import { serveWorker } from './master-link.ts';
 import { workerCommand } from './worker-command.ts';
 import { FATAL, type StartMessage, type ToMaster, type ToWorker } from './worker-messages.ts';
+import type { WorkerPlace } from './worker-place.ts';
 
 const ENTRY = fileURLToPath(
   new URL(`./worker-start${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
@@ -20,13 +22,15 @@ const LONGEST_WAIT_MS = 5000;
 
 export interface WorkerContext {
   readonly cycle: Cycle;
+  /** Counts configurations in force, from 1. */
+  readonly number: number;
   readonly sockets: ListenSockets;
   readonly start: Pick<StartMessage, 'options' | 'ticketKeys' | 'passwords' | 'isDaemon'>;
 }
 
 interface Worker {
   readonly process: ChildProcess;
-  readonly slot: number;
+  readonly place: WorkerPlace;
   readonly startedMs: number;
   readonly context: WorkerContext;
   isReady: boolean;
@@ -41,6 +45,8 @@ export class Workers {
   readonly #timers = new Set<NodeJS.Timeout>();
   /** Deaths in a row of workers that hardly lived. */
   #shortLives = 0;
+  /** Number of the newest configuration. */
+  #latest = 0;
   #hasServed = false;
   isStopping = false;
 
@@ -71,6 +77,7 @@ export class Workers {
   /** Starts the workers of a cycle. */
   start(context: WorkerContext): void {
     this.#log().write('notice', 'start worker processes');
+    this.#latest = context.number;
     const count = coreOf(context.cycle).worker_processes;
     for (let slot = 0; slot < count; slot++) this.#spawn(context, slot);
   }
@@ -85,7 +92,7 @@ export class Workers {
     });
     const worker: Worker = {
       process: child,
-      slot,
+      place: { cycle: context.number, slot, workers: coreOf(cycle).worker_processes, row: this.#freeRow() },
       startedMs: performance.now(),
       context,
       isReady: false,
@@ -106,12 +113,21 @@ export class Workers {
       ...context.start,
       files: [...cycle.config.files],
       user: workerUserOf(cycle),
+      place: worker.place,
     });
     for (const plan of planSockets(cycle.config.listens)) {
       const handles = sockets.handlesOf(plan);
       send(worker, { kind: 'socket', key: plan.key }, handles[slot % handles.length]);
     }
     send(worker, { kind: 'listen' });
+  }
+
+  /** The lowest number that no living worker has. */
+  #freeRow(): number {
+    const used = new Set([...this.#all].map((worker) => worker.place.row));
+    let row = 1;
+    while (used.has(row)) row++;
+    return row;
   }
 
   #receive(worker: Worker, message: ToMaster): void {
@@ -143,9 +159,18 @@ export class Workers {
       log.write('alert', `${name} exited with fatal code ${FATAL} and cannot be respawned`);
       worker.isRespawned = false;
     }
+    this.#tidy(worker);
     // Before the first worker ever served, a dead one says that this program or its configuration cannot: no second try.
     if (worker.isRespawned && this.#hasServed && !worker.isExiting && !this.isStopping) this.#replace(worker);
     this.#onChange();
+  }
+
+  /** What the worker had a share in is told that it is gone. */
+  #tidy({ place, context }: Worker): void {
+    const acts = [...lifecycle.workerEnded].map((act) => () => act(place));
+    const isOld = place.cycle < this.#latest && ![...this.#all].some((other) => other.context === context);
+    if (isOld) acts.push(...[...lifecycle.cycleEnded].map((act) => () => act(place.cycle)));
+    runAll(acts, (error) => this.#log().write('alert', String((error as Error).stack)));
   }
 
   #replace(dead: Worker): void {
@@ -155,7 +180,7 @@ export class Workers {
     const waitMs = this.#shortLives < 2 ? 1 : Math.min(LONGEST_WAIT_MS, 50 * 2 ** Math.min(this.#shortLives, 10));
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      if (!this.isStopping) this.#spawn(dead.context, dead.slot);
+      if (!this.isStopping) this.#spawn(dead.context, dead.place.slot);
     }, waitMs);
     this.#timers.add(timer);
   }

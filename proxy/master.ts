@@ -33,6 +33,7 @@ export class Master {
   readonly #workers: Workers;
   readonly #ticketKeys = makeTicketKeys();
   readonly #isDaemon = isDaemon();
+  #cycles = 0;
   #isTerminating = false;
   #isQuitting = false;
   #isReloading = false;
@@ -73,6 +74,7 @@ export class Master {
     const { prefix, confFile, globals, errorLog } = this.#options;
     return {
       cycle,
+      number: ++this.#cycles,
       sockets: this.#sockets,
       start: {
         options: { prefix, confFile, errorLog, ...(globals === undefined ? {} : { globals }) },

@@ -1,6 +1,7 @@
 // What master and workers say to each other over IPC. Handles of listening sockets travel beside a `socket` message.
 import type { CycleOptions } from './cycle.ts';
 import type { WorkerUser } from './modules/process.ts';
+import type { WorkerPlace } from './worker-place.ts';
 
 /** The first message to a worker: all that it needs to become one. */
 export interface StartMessage {
@@ -9,6 +10,7 @@ export interface StartMessage {
   /** The configuration's files as the master read them: a worker that is replaced runs what the others run. */
   readonly files: readonly (readonly [string, string])[];
   readonly user: WorkerUser | undefined;
+  readonly place: WorkerPlace;
   /** Session ticket keys that all workers share. */
   readonly ticketKeys: Uint8Array;
   /** Contents of password files. */

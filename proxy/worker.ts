@@ -11,6 +11,7 @@ import { Serving } from './serving.ts';
 import { handleSignals } from './signals.ts';
 import { toStderr } from './startup-log.ts';
 import { FATAL, type StartMessage, type ToMaster, type ToWorker } from './worker-messages.ts';
+import { setWorkerPlace } from './worker-place.ts';
 
 /** Waits for the master's messages and obeys them. */
 export function runWorker(): void {
@@ -100,6 +101,7 @@ async function startWork(begun: StartMessage, handles: ReadonlyMap<string, Handl
   process.title = 'nginx: worker process';
   let cycle: Cycle | undefined;
   try {
+    setWorkerPlace(begun.place);
     setTicketKeys(Buffer.from(begun.ticketKeys));
     for (const [path, text] of begun.passwords) passwordFiles.set(path, text);
     cycle = await openCycle({ ...begun.options, files: new Map(begun.files), warn: () => {} });

@@ -38,7 +38,7 @@ function tableOf(zone: Zone): ZoneTable {
   let table = tables.get(id);
   if (!table) {
     const directory = zoneDirectory();
-    table = directory ? new SharedZoneTable(`${directory}/${id}`, zone.sizeBytes) : new LocalZoneTable(zone.sizeBytes);
+    table = directory ? new SharedZoneTable(directory, id, zone.sizeBytes) : new LocalZoneTable(zone.sizeBytes);
     tables.set(id, table);
   }
   return table;
@@ -52,7 +52,7 @@ export function zoneNamed(cf: Cf, name: string, use: string): Zone {
   const zone = cf.compiler.shared(`zone:${name}`, () => {
     const fresh = new Zone(name, use);
     cf.compiler.atEnd.push(() => {
-      if (fresh.sizeBytes === 0) throw new ConfigError(`zero size shared memory zone "${name}"`);
+      if (fresh.sizeBytes === 0) throw new ConfigError(`zero size shared memory zone "${name}"`, 'emerg', true);
     });
     return fresh;
   });

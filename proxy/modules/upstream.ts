@@ -4,6 +4,7 @@ import { type Compiler, Scope } from '../config/compile.ts';
 import { ConfigError, errorAt, type Place } from '../config/error.ts';
 import { action, type Cf, custom, defineModule, HTTP, time, UPSTREAM } from '../config/rows.ts';
 import { parseCount, parseSizeBytes, parseTimeMs } from '../config/values.ts';
+import { zoneNamed } from '../http/zone.ts';
 import { lifecycle } from '../lifecycle.ts';
 import { type ParsedAddress, parseAddress } from '../listen/address.ts';
 import { logProcessError } from '../log.ts';
@@ -39,9 +40,7 @@ export const upstreamModule = defineModule('upstream', {
     }),
     keepalive_time: time(UPSTREAM, '1h'),
     keepalive_timeout: time(UPSTREAM, '60s'),
-    zone: action(UPSTREAM, '1-2', 'name [size]', setZone, {
-      note: 'the state of the servers is kept by each worker process',
-    }),
+    zone: action(UPSTREAM, '1-2', 'name [size]', setZone),
     resolver: custom<Resolver | undefined>(UPSTREAM, '1+', {
       default: undefined,
       syntax: 'address ... [valid=time] [ipv4=on|off] [ipv6=on|off]',
@@ -201,13 +200,18 @@ function setZone(cf: Cf): void {
   const upstream = cf.scope.upstream!;
   const [name, sizeText] = cf.args as [string, string | undefined];
   if (name === '') cf.fail(`invalid zone name "${name}"`);
+  let bytes = 0;
   if (sizeText !== undefined) {
-    const bytes = parseSizeBytes(sizeText) ?? cf.fail(`invalid zone size "${sizeText}"`);
+    bytes = parseSizeBytes(sizeText) ?? cf.fail(`invalid zone size "${sizeText}"`);
     if (bytes < 8 * 4096) cf.fail(`zone "${name}" is too small`);
   }
+  const zone = zoneNamed(cf, name, 'upstream');
+  if (bytes > 0 && zone.sizeBytes > 0 && bytes !== zone.sizeBytes) {
+    cf.fail(`the size ${bytes} of shared memory zone "${name}" conflicts with already declared size ${zone.sizeBytes}`);
+  }
+  if (bytes > 0) zone.sizeBytes = bytes;
   upstream.zone = name;
-  // Tells the master that there is something for its workers to share.
-  cf.compiler.shared(`zone:upstream ${name}`, () => name);
+  lifecycle.start.add(() => upstream.share());
 }
 
 /** What a proxy_pass (or an `upstream` line) names. */

@@ -32,9 +32,18 @@ export class PeerChoice {
   /** Chooses a server, or returns undefined when none is live. */
   pick(r: Exchange): Peer | undefined {
     const nowS = Math.floor(Date.now() / 1000);
-    const peer = this.#select(r, nowS);
-    this.current = peer;
-    return peer;
+    const { shared } = this.upstream;
+    if (!shared) {
+      this.current = this.#select(r, nowS);
+      return this.current;
+    }
+    shared.take();
+    try {
+      this.current = this.#select(r, nowS);
+    } finally {
+      shared.give();
+    }
+    return this.current;
   }
 
   #select(r: Exchange, nowS: number): Peer | undefined {
@@ -72,7 +81,7 @@ export class PeerChoice {
     if (group.isSingle) {
       const peer = group.peers[0]!;
       if (!peer.isDown && (peer.maxConns === 0 || peer.conns < peer.maxConns)) {
-        peer.conns++;
+        peer.join();
         return peer;
       }
     } else {
@@ -220,7 +229,24 @@ export class PeerChoice {
     const peer = this.current;
     if (!peer) return false;
     this.current = undefined;
-    peer.conns--;
+    const { shared } = this.upstream;
+    if (!shared) return this.#release(peer, outcome);
+    // Failures are everybody's business; that there were none leaves all as it was, but for the connection.
+    if (this.group.isSingle || (outcome !== 'failed' && peer.fails === 0)) {
+      const isDisabled = this.#release(peer, outcome);
+      shared.storeConns();
+      return isDisabled;
+    }
+    shared.take();
+    try {
+      return this.#release(peer, outcome);
+    } finally {
+      shared.give();
+    }
+  }
+
+  #release(peer: Peer, outcome: Outcome): boolean {
+    peer.quit();
     if (this.group.isSingle) {
       this.triesLeft = 0;
       return false;

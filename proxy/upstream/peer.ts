@@ -49,8 +49,9 @@ export class Peer {
   readonly isDown: boolean;
   effectiveWeight: number;
   currentWeight = 0;
-  /** Requests at work on it, in this worker. */
+  /** Requests at work on it, and how many of them are this worker's. */
   conns = 0;
+  ownConns = 0;
   fails = 0;
   accessedS = 0;
   checkedS = 0;
@@ -80,8 +81,20 @@ export class Peer {
 
   /** Marks it as chosen: after fail_timeout this request is the one that finds out whether it lives again. */
   take(nowS: number): void {
-    this.conns++;
+    this.join();
     if (nowS - this.checkedS > this.failTimeoutS) this.checkedS = nowS;
+  }
+
+  /** One more request is at work on it. */
+  join(): void {
+    this.conns++;
+    this.ownConns++;
+  }
+
+  /** One less. */
+  quit(): void {
+    this.conns--;
+    this.ownConns--;
   }
 }
 

@@ -6,6 +6,7 @@ import { type ChashPoint, chashRing } from './hash.ts';
 import { Peer, type PeerAddress, PeerGroup, type ServerParameters } from './peer.ts';
 import { KeepalivePool, type KeepaliveSettings } from './pool.ts';
 import type { NameRefresher } from './refresher.ts';
+import { SharedPeers } from './shared-peers.ts';
 
 export type BalanceMethod = 'round_robin' | 'least_conn' | 'ip_hash' | 'hash' | 'consistent_hash' | 'random';
 
@@ -49,6 +50,9 @@ export class Upstream {
   main: PeerGroup = NO_PEERS;
   backup: PeerGroup | undefined;
   ring: readonly ChashPoint[] = [];
+  /** What the peers share with other workers, once these serve. */
+  shared: SharedPeers | undefined;
+  #isShared = false;
   /** Looks up the names of servers marked `resolve` while the worker runs. */
   refresher: NameRefresher | undefined;
 
@@ -88,5 +92,14 @@ export class Upstream {
     this.backup = backup.length > 0 ? new PeerGroup(backup, false) : undefined;
     if (this.method === 'consistent_hash') this.ring = chashRing(this.main.peers);
     if (this.keepalive && !this.pool) this.pool = new KeepalivePool(this.keepalive);
+    if (this.#isShared) this.share();
+  }
+
+  /** The process serves: from now on the state of the peers is that of all workers, where there is a `zone`. */
+  share(): void {
+    this.#isShared = true;
+    const before = this.shared;
+    this.shared = SharedPeers.of(this);
+    before?.leave();
   }
 }

@@ -1,0 +1,182 @@
+// What nginx keeps in shared memory is one for all worker processes: the state of an upstream's servers (`zone`), the
+// counts of connections, the index of a cache, TLS sessions. It holds when a worker is killed, and for as long as in
+// nginx when the configuration is loaded again.
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type FakeUpstream, fakeUpstream, ok } from './fake-upstream.ts';
+import { bodyOf, get, headerOf, type RunningProxy, startProxy, statusOf } from './start-proxy.ts';
+
+let proxy: RunningProxy | undefined;
+const stops: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+  await proxy?.stop();
+  proxy = undefined;
+});
+
+/** A client that keeps its connection, and so its worker. */
+class Client {
+  readonly socket: Socket;
+  #text = '';
+  #done: ((answer: string) => void) | undefined;
+  pid = 0;
+
+  constructor(port: number) {
+    this.socket = connect(port, '127.0.0.1');
+    this.socket.setEncoding('latin1');
+    this.socket.on('error', () => {});
+    this.socket.on('close', () => this.#done?.(''));
+    this.socket.on('data', (chunk: string) => {
+      this.#text += chunk;
+      const head = this.#text.indexOf('\r\n\r\n');
+      if (head < 0) return;
+      const length = Number(/^content-length: (\d+)/im.exec(this.#text)?.[1] ?? 0);
+      if (this.#text.length < head + 4 + length) return;
+      const text = this.#text;
+      this.#text = '';
+      this.#done?.(text);
+    });
+    stops.push(() => this.socket.destroy());
+  }
+
+  /** The whole answer; '' when the connection ended without one. */
+  get(uri: string): Promise<string> {
+    return new Promise((done) => {
+      this.#done = done;
+      this.socket.write(`GET ${uri} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    });
+  }
+}
+
+/** One client for each of `count` workers, none of which is in `except`. */
+async function clientsOf(running: RunningProxy, count: number, except: readonly number[] = []): Promise<Client[]> {
+  const found = new Map<number, Client>();
+  while (found.size < count) {
+    const client = new Client(running.port);
+    client.pid = Number(bodyOf(await client.get('/pid')));
+    if (client.pid > 0 && !found.has(client.pid) && !except.includes(client.pid)) found.set(client.pid, client);
+    else client.socket.destroy();
+  }
+  return [...found.values()];
+}
+
+async function until(isTrue: () => Promise<boolean>): Promise<void> {
+  while (!(await isTrue()));
+}
+
+function start(http: string, workers: number, options: { files?: Record<string, string | Buffer> } = {}) {
+  return startProxy(
+    `http { access_log off; ${http.replace('@server', 'listen 127.0.0.1:%%PORT_0%%; location /pid { return 200 $pid; }')} }`,
+    { ...options, preamble: `daemon off;\nworker_processes ${workers};\nerror_log error.log info;\nevents { }\n` },
+  );
+}
+
+async function servers(count: number): Promise<FakeUpstream[]> {
+  const all: FakeUpstream[] = [];
+  for (let i = 0; i < count; i++) {
+    const server = await fakeUpstream(({ text, socket }) => {
+      if (!text.startsWith('GET /hang')) socket.end(ok(String(i)));
+    });
+    stops.push(() => server.stop());
+    all.push(server);
+  }
+  return all;
+}
+
+const lines = (all: readonly FakeUpstream[], parameters = ''): string =>
+  all.map((server) => `server 127.0.0.1:${server.port} ${parameters};`).join(' ');
+
+const PASS = 'location / { proxy_pass http://u; add_header X-Addr $upstream_addr always; }';
+
+/** Kills a client's worker and waits until another has taken its place. */
+async function killWorker(running: RunningProxy, client: Client): Promise<void> {
+  process.kill(client.pid, 'SIGKILL');
+  await running.waitFor('error.log', new RegExp(`worker process ${client.pid} exited on signal 9`));
+}
+
+describe('zone of an upstream', () => {
+  it('makes one round of three workers, and without it each has its own', async () => {
+    const all = await servers(3);
+    proxy = await start(
+      `upstream u { zone u 64k; ${lines(all)} } upstream own { ${lines(all)} }
+       server { @server location /own { proxy_pass http://own; } ${PASS} }`,
+      3,
+    );
+    const clients = await clientsOf(proxy, 3);
+    const order: string[] = [];
+    for (let i = 0; i < 9; i++) order.push(bodyOf(await clients[(i * 7 + (i >> 1)) % 3]!.get('/')));
+    expect(order).toEqual(['0', '1', '2', '0', '1', '2', '0', '1', '2']);
+    const own: string[] = [];
+    for (const client of clients) own.push(bodyOf(await client.get('/own')));
+    expect(own).toEqual(['0', '0', '0']);
+  });
+
+  it('keeps weights in step', async () => {
+    const all = await servers(2);
+    proxy = await start(
+      `upstream u { zone u 64k; server 127.0.0.1:${all[0]!.port} weight=3; server 127.0.0.1:${all[1]!.port}; }
+       server { @server ${PASS} }`,
+      2,
+    );
+    const clients = await clientsOf(proxy, 2);
+    let order = '';
+    for (let i = 0; i < 8; i++) order += bodyOf(await clients[i % 2]!.get('/'));
+    expect(order).toBe('00100010');
+  });
+
+  it('tells all workers of a failure, also when the one that met it is dead, until a reload', async () => {
+    const [good] = await servers(1);
+    const dead = await new Promise<number>((done) => {
+      const server: Server = createServer().listen(0, '127.0.0.1', () => {
+        const { port } = server.address() as { port: number };
+        server.close(() => done(port));
+      });
+    });
+    proxy = await start(
+      `upstream u { zone u 64k; server 127.0.0.1:${dead} fail_timeout=1h; server 127.0.0.1:${good!.port}; }
+       server { @server ${PASS} }`,
+      2,
+    );
+    const live = `127.0.0.1:${good!.port}`;
+    const [first, second] = (await clientsOf(proxy, 2)) as [Client, Client];
+    expect(headerOf(await first.get('/'), 'X-Addr')).toBe(`127.0.0.1:${dead}, ${live}`);
+    for (let i = 0; i < 4; i++) expect(headerOf(await second.get('/'), 'X-Addr')).toBe(live);
+    await killWorker(proxy, first);
+    const [fresh] = (await clientsOf(proxy, 1, [first.pid, second.pid])) as [Client];
+    for (let i = 0; i < 4; i++) expect(headerOf(await fresh.get('/'), 'X-Addr')).toBe(live);
+    expect(proxy.read('error.log').match(/Connection refused/g)).toHaveLength(1);
+    proxy.signal('SIGHUP');
+    const [next] = (await clientsOf(proxy, 1, [first.pid, second.pid, fresh.pid])) as [Client];
+    expect(headerOf(await next.get('/'), 'X-Addr')).toBe(`127.0.0.1:${dead}, ${live}`);
+  });
+
+  it.each(['least_conn', 'random two'])('counts connections of all workers for %s', async (method) => {
+    const all = await servers(2);
+    proxy = await start(`upstream u { zone u 64k; ${method}; ${lines(all)} } server { @server ${PASS} }`, 3);
+    const [one, two, three] = (await clientsOf(proxy, 3)) as [Client, Client, Client];
+    void one.get('/hang');
+    await until(async () => (await get(proxy!.port, '/pid')) !== '' && all.some((s) => s.requests.length > 0));
+    const busy = all.findIndex((server) => server.requests.length > 0);
+    for (let i = 0; i < 6; i++) {
+      for (const client of [two, three]) expect(bodyOf(await client.get('/'))).toBe(String(1 - busy));
+    }
+    // With the worker its connection is gone, and both are as good as new.
+    await killWorker(proxy, one);
+    const seen = new Set<string>();
+    while (seen.size < 2) seen.add(bodyOf(await two.get('/')));
+    expect(seen).toEqual(new Set(['0', '1']));
+  });
+
+  it('limits connections for all workers together, and gives back those of a dead one', async () => {
+    const all = await servers(1);
+    proxy = await start(`upstream u { zone u 64k; ${lines(all, 'max_conns=2')} } server { @server ${PASS} }`, 3);
+    const [one, two, three] = (await clientsOf(proxy, 3)) as [Client, Client, Client];
+    void one.get('/hang');
+    void two.get('/hang');
+    await until(async () => (await get(proxy!.port, '/pid')) !== '' && all[0]!.requests.length === 2);
+    expect(statusOf(await three.get('/'))).toBe(502);
+    await killWorker(proxy, one);
+    expect(statusOf(await three.get('/'))).toBe(200);
+  });
+});
