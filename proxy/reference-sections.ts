@@ -79,6 +79,7 @@ export const SECTIONS: readonly Section[] = [
     'http/ngx_http_limit_conn_module',
   ),
   section('Index files', 'What a URI that ends in a slash leads to.', 'index', 'http/ngx_http_index_module'),
+  section('Symbolic links', 'Whether they are followed.', 'disable-symlinks', 'http/ngx_http_core_module'),
   section('Tried files', 'The first file that is there.', 'try-files', 'http/ngx_http_core_module'),
   section('Directory listings', 'Where there is no index file.', 'autoindex', 'http/ngx_http_autoindex_module'),
   section(

@@ -13,6 +13,7 @@ import { BROWSER_VARIABLES, browserModule } from '../modules/browser.ts';
 import { charsetModule, prepareCharset } from '../modules/charset.ts';
 import { blocksModule } from '../modules/core-blocks.ts';
 import { coreModule } from '../modules/core-rows.ts';
+import { disableSymlinksModule } from '../modules/disable-symlinks.ts';
 import { emptyGifModule } from '../modules/empty-gif.ts';
 import { eventsModule } from '../modules/events.ts';
 import { geoModule } from '../modules/geo.ts';
@@ -89,6 +90,7 @@ export const MODULES: readonly AnyModule[] = [
   resolverModule,
   upstreamModule,
   proxyModule,
+  disableSymlinksModule,
   proxyCacheModule,
   proxyStoreModule,
   proxySslModule,

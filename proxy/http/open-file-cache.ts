@@ -3,6 +3,7 @@
 // ngx_open_file_cache.c without its optional kernel events.
 import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from 'node:fs';
 import { fsPath } from './fs-path.ts';
+import { openGuarded, type SymlinkGuard } from './symlinks.ts';
 
 /** What a path turned out to be. A regular file that was opened must be given back with `release`. */
 export class OpenFile {
@@ -53,12 +54,12 @@ export class OpenFile {
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /** Opens without a cache. */
-export function openNow(path: string): OpenFile {
+export function openNow(path: string, guard?: SymlinkGuard): OpenFile {
   const file = new OpenFile(path);
   try {
-    file.fd = openSync(fsPath(path), FLAGS);
+    file.fd = guard ? openGuarded(path, FLAGS, guard) : openSync(fsPath(path), FLAGS);
   } catch (error) {
-    file.fail('open()', error);
+    file.fail(guard ? 'openat()' : 'open()', error);
     return file;
   }
   try {
@@ -89,6 +90,9 @@ export function testNow(path: string): OpenFile {
 /** A file that open_file_cache remembers: its descriptor, or that it is a directory, or the error. */
 class CachedFile {
   readonly cache: OpenFileCache;
+  /** Its path, and how it was opened. */
+  readonly key: string;
+  readonly guard: SymlinkGuard | undefined;
   file: OpenFile;
   minUses: number;
   users = 0;
@@ -98,8 +102,10 @@ class CachedFile {
   /** No longer in the cache: closed by its last user. */
   isGone = false;
 
-  constructor(cache: OpenFileCache, file: OpenFile, minUses: number) {
+  constructor(cache: OpenFileCache, key: string, guard: SymlinkGuard | undefined, file: OpenFile, minUses: number) {
     this.cache = cache;
+    this.key = key;
+    this.guard = guard;
     this.file = file;
     this.minUses = minUses;
     this.createdMs = this.accessedMs = Date.now();
@@ -129,34 +135,35 @@ export class OpenFileCache {
     this.inactiveMs = inactiveMs;
   }
 
-  get(path: string, validMs: number, minUses: number, keepsErrors: boolean): OpenFile {
+  get(path: string, validMs: number, minUses: number, keepsErrors: boolean, guard?: SymlinkGuard): OpenFile {
     const now = Date.now();
-    const entry = this.#entries.get(path);
+    const key = guard ? `${path}\0${guard.allowsOwner} ${guard.from}` : path;
+    const entry = this.#entries.get(key);
     if (entry) {
       entry.uses++;
       entry.minUses = minUses;
-      this.#entries.delete(path);
-      this.#entries.set(path, entry);
+      this.#entries.delete(key);
+      this.#entries.set(key, entry);
       const isOpen = entry.file.fd >= 0 || entry.file.isDir || entry.file.error !== '';
       if (!isOpen || now - entry.createdMs >= validMs) return this.#renew(entry, now, keepsErrors);
       entry.accessedMs = now;
       return this.#lend(entry);
     }
-    const file = openNow(path);
+    const file = openNow(path, guard);
     if (file.error !== '' && !keepsErrors) return file;
     if (this.#entries.size >= this.max) this.expire(0);
-    return this.#lend(this.#add(file, minUses));
+    return this.#lend(this.#add(key, guard, file, minUses));
   }
 
-  #add(file: OpenFile, minUses: number): CachedFile {
-    const entry = new CachedFile(this, file, minUses);
-    this.#entries.set(file.path, entry);
+  #add(key: string, guard: SymlinkGuard | undefined, file: OpenFile, minUses: number): CachedFile {
+    const entry = new CachedFile(this, key, guard, file, minUses);
+    this.#entries.set(key, entry);
     return entry;
   }
 
   /** Looks again; a file that is still the same one keeps its descriptor. */
   #renew(entry: CachedFile, now: number, keepsErrors: boolean): OpenFile {
-    const fresh = openNow(entry.file.path);
+    const fresh = openNow(entry.file.path, entry.guard);
     if (fresh.error !== '' && !keepsErrors) {
       this.#drop(entry);
       return fresh;
@@ -164,7 +171,7 @@ export class OpenFileCache {
     let renewed = entry;
     if (entry.users > 0) {
       this.#drop(entry);
-      renewed = this.#add(fresh, entry.minUses);
+      renewed = this.#add(entry.key, entry.guard, fresh, entry.minUses);
       renewed.uses = entry.uses;
     } else {
       entry.close();
@@ -184,7 +191,7 @@ export class OpenFileCache {
   }
 
   #drop(entry: CachedFile): void {
-    this.#entries.delete(entry.file.path);
+    this.#entries.delete(entry.key);
     entry.isGone = true;
     if (entry.users === 0) entry.close();
   }

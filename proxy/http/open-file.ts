@@ -2,6 +2,7 @@
 // for the request when that fails.
 import { errnoText } from '../config/error.ts';
 import { coreModule } from '../modules/core-rows.ts';
+import { symlinkGuard } from '../modules/disable-symlinks.ts';
 import type { Exchange } from './exchange.ts';
 import { type OpenFile, openNow, testNow } from './open-file-cache.ts';
 
@@ -11,13 +12,15 @@ export type { OpenFile };
 export function openFile(r: Exchange, path: string): OpenFile {
   const conf = coreModule.location(r.location);
   const cache = conf.open_file_cache;
-  if (!cache) return openNow(path);
-  return cache.get(path, conf.open_file_cache_valid, conf.open_file_cache_min_uses, conf.open_file_cache_errors);
+  const guard = symlinkGuard(r, path);
+  if (!cache) return openNow(path, guard);
+  const { open_file_cache_valid: validMs, open_file_cache_min_uses: minUses, open_file_cache_errors: errors } = conf;
+  return cache.get(path, validMs, minUses, errors, guard);
 }
 
 /** Says what stands at `path` without opening it. Nothing to release. */
 export function testFile(r: Exchange, path: string): OpenFile {
-  if (!coreModule.location(r.location).open_file_cache) return testNow(path);
+  if (!coreModule.location(r.location).open_file_cache && !symlinkGuard(r, path)) return testNow(path);
   const file = openFile(r, path);
   file.release();
   return file;

@@ -234,7 +234,6 @@ export const coreModule = defineModule('core', {
     postpone_output: size(HSL, '1460'),
     send_lowat: unused(HSL, '1', 'size', '0', 'BSD only'),
     auth_delay: time(HSL, '0s'),
-    disable_symlinks: oneOf(HSL, ['off'], 'off', { note: 'Only off: files cannot be opened step by step from here.' }),
   },
 });
 

@@ -1,10 +1,13 @@
 // The condition of `if`: a variable by itself, compared with `=` or `!=`, matched with `~`, `~*` and their negations,
 // or a test of a file. Mirrors ngx_http_rewrite_if_condition.
-import { type Stats, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, type Stats, statSync } from 'node:fs';
 import { errnoText } from '../config/error.ts';
 import type { Cf } from '../config/rows.ts';
+import type { Exchange } from '../http/exchange.ts';
 import { fsPath } from '../http/fs-path.ts';
 import { Matcher } from '../http/matcher.ts';
+import { openGuarded } from '../http/symlinks.ts';
+import { symlinkGuard } from './disable-symlinks.ts';
 import { evaluateCaptures, type Run } from './rewrite-program.ts';
 
 /** Whether the block of an `if` is entered. */
@@ -71,6 +74,17 @@ const TESTS: Readonly<Record<string, (stats: Stats, path: string) => boolean>> =
   x: (stats) => (stats.mode & 0o100) !== 0,
 };
 
+function statOf(r: Exchange, path: string): Stats {
+  const guard = symlinkGuard(r, path);
+  if (!guard) return statSync(fsPath(path));
+  const fd = openGuarded(path, constants.O_RDONLY | constants.O_NONBLOCK, guard);
+  try {
+    return fstatSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 function fileCondition(cf: Cf, operator: string, operand: string): Condition {
   const isNegative = operator.startsWith('!');
   const test = TESTS[operator.at(-1)!] ?? cf.fail(`invalid condition "${operator}"`);
@@ -79,7 +93,7 @@ function fileCondition(cf: Cf, operator: string, operand: string): Condition {
     const { r } = run;
     const name = evaluateCaptures(path, r, run.escapesCaptures);
     try {
-      return test(statSync(fsPath(name)), name) !== isNegative;
+      return test(statOf(r, name), name) !== isNegative;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'ENAMETOOLONG') {
