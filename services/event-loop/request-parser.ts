@@ -44,8 +44,10 @@ const BAD_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/;
 const TARGET =
   /^(?:\/|\*|[a-zA-Z]+:\/\/(?:[\w.~%!$&'()*+,;=:-]*@)?(?:[\w.~%-]+|\[[\da-fA-F:.]+\])(?::\d+)?\/)[\x21-\x7e]*$/;
 const MAX_TARGET_BYTES = 65535;
+// What such a line can begin with, its CR included.
+const CHUNK_SIZE_START = /^[0-9a-fA-F]+(?:;[^\n\r]*)?\r?$/;
 const CHUNK_SIZE_LINE =
-  /^([0-9a-fA-F]{1,15})(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\.)*"))?)*$/;
+  /^(0*[0-9a-fA-F]{1,15})(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\.)*"))?)*$/;
 
 const HEAD = 0;
 const LENGTH_BODY = 1;
@@ -147,6 +149,8 @@ export class RequestParser {
   #chunkSize(bytes: Buffer): Buffer | null {
     const end = bytes.indexOf('\r\n');
     if (end < 0) {
+      if (!CHUNK_SIZE_START.test(bytes.toString('latin1', 0, Math.min(bytes.length, 1024))))
+        throw new InvalidRequest('invalid chunk size');
       if (bytes.length > 4096) throw new InvalidRequest('chunk size too long');
       return null;
     }

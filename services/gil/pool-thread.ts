@@ -15,7 +15,7 @@ const tell = (answer: PoolAnswer): void => port.postMessage(answer);
 setGil(gil);
 setRuntime({
   workerClass,
-  thread: `AnyIO worker thread ${index}`,
+  thread: 'AnyIO worker thread',
   exit: (status) => {
     tell({ kind: 'exit', status });
     return Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0) as never;

@@ -21,9 +21,11 @@ export class ServerProcess {
   constructor(
     program: 'gunicorn' | 'uvicorn',
     args: readonly string[],
-    options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+    options: { cwd?: string; env?: NodeJS.ProcessEnv; command?: readonly string[] } = {},
   ) {
-    this.child = spawn(process.execPath, [path.join(ROOT, 'services', `${program}.ts`), ...args], {
+    const ours = [process.execPath, path.join(ROOT, 'services', `${program}.ts`)];
+    const [file = '', ...before] = options.command ?? ours;
+    this.child = spawn(file, [...before, ...args], {
       cwd: options.cwd ?? ROOT,
       env: { ...process.env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -148,10 +150,15 @@ export async function uvicorn(
   return { server, port, url: `http://127.0.0.1:${port}` };
 }
 
-/** Sends raw bytes and gives all that comes back until the server closes, or until `enough` says so. */
-export function rawRequest(port: number, text: string, enough?: (received: string) => boolean): Promise<string> {
+/** Sends raw bytes, and closes the writing half if asked; gives all that comes back until the server closes, or until `enough`. */
+export function rawRequest(
+  port: number,
+  text: string,
+  enough?: (received: string) => boolean,
+  isHalfClosed = false,
+): Promise<string> {
   return new Promise((done, fail) => {
-    const socket = net.connect(port, '127.0.0.1');
+    const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: isHalfClosed });
     let received = '';
     const timer = setTimeout(() => {
       socket.destroy();
@@ -162,12 +169,16 @@ export function rawRequest(port: number, text: string, enough?: (received: strin
       socket.destroy();
       done(received);
     };
-    socket.on('connect', () => socket.write(Buffer.from(text, 'latin1')));
+    socket.on('connect', () => {
+      socket.write(Buffer.from(text, 'latin1'));
+      if (isHalfClosed) socket.end();
+    });
     socket.on('data', (bytes: Buffer) => {
       received += bytes.toString('latin1');
       if (enough?.(received)) finish();
     });
     socket.on('error', finish);
+    socket.on('end', finish);
     socket.on('close', finish);
   });
 }

@@ -2,6 +2,7 @@
 import type { DependencyMap } from './dependencies.ts';
 import { JsonInvalid, parseJson } from './json-body.ts';
 import type { Request } from './request.ts';
+import { HTTPException } from './responses.ts';
 import type { Operation } from './route.ts';
 import { checkFields, type Fields, type Schema, type ValidationError } from './schema.ts';
 
@@ -53,6 +54,15 @@ function isList(schema: Schema<unknown> | undefined): boolean {
   return schema?.json({})['type'] === 'array';
 }
 
+// json.loads() of bytes that are not UTF-8 fails before there is anything to point at.
+function decode(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new HTTPException(400, 'There was an error parsing the body');
+  }
+}
+
 async function checkBody(schema: Schema<unknown>, request: Request, errors: ValidationError[]): Promise<unknown> {
   const bytes = await request.body();
   const loc = ['body'];
@@ -60,7 +70,7 @@ async function checkBody(schema: Schema<unknown>, request: Request, errors: Vali
     errors.push({ type: 'missing', loc, msg: 'Field required', input: null });
     return undefined;
   }
-  const text = bytes.toString('utf8');
+  const text = decode(bytes);
   const type = request.headers.get('content-type') ?? '';
   const isJson = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type);
   let value: unknown = text;

@@ -99,13 +99,13 @@ function describeParameters(fields: Fields, place: string, definitions: Record<s
   return Object.entries(fields).map(([name, schema]) => {
     const json = titled(schema.json(definitions), name);
     const { title, default: fallback, ...rest } = json;
-    // For parameters FastAPI writes the default before the title.
+    // For parameters FastAPI writes the default before the title, and limits as they were declared: 0, where a model has 0.0.
     const ordered = {
       ...rest,
       ...('default' in json ? { default: fallback } : {}),
       ...('title' in json ? { title } : {}),
     };
     const shown = place === 'header' ? name.replaceAll('_', '-') : name;
-    return { name: shown, in: place, required: !schema.isOptional, schema: ordered };
+    return { name: shown, in: place, required: !schema.isOptional, schema: JSON.parse(JSON.stringify(ordered)) };
   });
 }
