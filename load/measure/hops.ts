@@ -70,11 +70,12 @@ export function hopsOf(exchange: Exchange, into: Float32Array): string {
     into[3] = total > 0 ? inside - total : 0;
     return worker;
   }
-  const queue = Math.min(inside, durations.get('queue') ?? 0);
   const gil = durations.get('gil') ?? 0;
   const cpu = durations.get('cpu') ?? 0;
   const io = durations.get('io') ?? 0;
   const app = Math.max(durations.get('app') ?? 0, gil + cpu + io);
+  // Two clocks are in it, the proxy's and the app server's: no more than what the client has seen.
+  const queue = Math.max(0, Math.min(inside - app, durations.get('queue') ?? 0));
   into[3] = Math.max(0, inside - queue - app);
   into[4] = queue;
   into[5] = gil;

@@ -27,6 +27,7 @@ function room(name: string, entry: string, summary: string): Command {
 export const rooms: readonly Command[] = [
   room('load', 'load/main', 'put load on a URL and say what it holds, and where requests wait'),
   room('sweep', 'load/sweep/main', 'the same load over a grid of topologies: which is the cheapest that will do'),
+  room('report', 'load/report/main', 'draw results of load and sweep as one HTML file'),
   room('certs', 'certs/main', 'make or renew the local authority and its certificate'),
   room('nginx', 'proxy/main', "Nginx's role, with nginx's command line"),
   room('gunicorn', 'services/gunicorn', "Gunicorn's role, with gunicorn's command line"),
