@@ -96,6 +96,7 @@ export const SECTIONS: readonly Section[] = [
   section('Adding text', 'Before and after responses.', 'addition', 'http/ngx_http_addition_module'),
   section('Server side includes', 'Commands in pages.', 'ssi', 'http/ngx_http_ssi_module'),
   section('Mirroring', 'Requests that are sent elsewhere, too.', 'mirror', 'http/ngx_http_mirror_module'),
+  section('Post actions', 'Requests of our own after a response.', 'post-action', 'http/ngx_http_core_module'),
   section(
     'Upstreams',
     'Groups of servers, and which of them gets a request.',

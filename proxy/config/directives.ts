@@ -28,6 +28,7 @@ import { LIMIT_REQ_VARIABLES, limitReqModule } from '../modules/limit-req.ts';
 import { mapModule } from '../modules/map.ts';
 import { mirrorModule } from '../modules/mirror.ts';
 import { outOfScopeModule } from '../modules/out-of-scope.ts';
+import { postActionModule } from '../modules/post-action.ts';
 import { processModule } from '../modules/process.ts';
 import { proxyModule } from '../modules/proxy.ts';
 import { proxyCacheModule } from '../modules/proxy-cache.ts';
@@ -85,6 +86,7 @@ export const MODULES: readonly AnyModule[] = [
   ssiModule,
   charsetModule,
   mirrorModule,
+  postActionModule,
   stubStatusModule,
   emptyGifModule,
   resolverModule,

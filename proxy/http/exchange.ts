@@ -157,6 +157,8 @@ export class Exchange {
   subrequestsLeft = 51;
   /** A subrequest whose output goes nowhere and that only keeps the connection from its next request (mirror). */
   isBackground = false;
+  /** The request of `post_action`, once it was started. */
+  postAction: Exchange | undefined;
   /** A subrequest's body, kept for its parent instead of being sent. */
   captured: Buffer[] | undefined;
   /** Called when the client took what was written and more may come. */

@@ -4,6 +4,7 @@
 import { writeAccessLog } from '../modules/access-log.ts';
 import { flushTurnOfLogs } from '../modules/access-log-file.ts';
 import { coreModule } from '../modules/core-rows.ts';
+import { startPostAction } from '../modules/post-action.ts';
 import {
   AGAIN,
   CERT_ERROR,
@@ -57,8 +58,12 @@ export function finalizeRequest(r: Exchange, code: number): void {
 }
 
 function finish(r: Exchange): void {
-  if (r.parent) endSubrequest(r);
-  else if (!hasBackground(r)) r.downstream.finished(r);
+  if (r.parent) {
+    endSubrequest(r);
+    return;
+  }
+  startPostAction(r);
+  if (!hasBackground(r)) r.downstream.finished(r);
 }
 
 /** Called by the downstream when the last byte is out (or will never be): log, clean up. */
@@ -69,7 +74,7 @@ export function closeExchange(r: Exchange): void {
   r.onAbort = undefined;
   abandonSubrequests(r);
   r.cleanUp();
-  writeAccessLog(r);
+  writeAccessLog(r.postAction ?? r);
   r.client.trace?.finished(r);
   if (!r.isKeepalive) flushTurnOfLogs();
 }
