@@ -12,7 +12,7 @@ const WAITED_SHARE = 0.01;
 /** One line each; none when there is nothing to say. */
 export function generatorWarnings(
   plan: LoadPlan,
-  result: Pick<LoadResult, 'requests' | 'requestsPerSecond' | 'latency' | 'service' | 'isInterrupted' | 'failures'> & {
+  result: Pick<LoadResult, 'failures' | 'hops'> & {
     generator: { cpuShares: readonly number[]; latenessMs: number };
   },
 ): string[] {
@@ -29,17 +29,16 @@ export function generatorWarnings(
         `1% of the requests were sent ${showMs(result.generator.latenessMs)} late or more by the generator's own fault; the latencies include it`,
       );
     }
-    const { latency, service } = result;
     const unsent = result.failures.unsent ?? 0;
+    const waited = result.hops?.rows.find(({ hop }) => hop === 'wait')?.all.share ?? 0;
     if (unsent > 0)
       warnings.push(
         `${showNumber(unsent)} requests found no free connection in time; the limit is ${plan.connections} (-c)`,
       );
-    else if (latency !== undefined && service !== undefined && latency.mean > service.mean * (1 + WAITED_SHARE) + 1) {
+    else if (waited > WAITED_SHARE)
       warnings.push(
         `requests waited for a free connection; the limit is ${plan.connections} (-c), and the wait is in the latencies`,
       );
-    }
   }
   const local = (result.failures.descriptors ?? 0) + (result.failures.ports ?? 0);
   if (local > 0)

@@ -15,7 +15,12 @@ export interface Chart {
   readonly isStacked: boolean;
   readonly isLogarithmic: boolean;
   readonly x: readonly number[];
-  readonly series: ReadonlyArray<{ readonly label: string; readonly values: ReadonlyArray<number | null> }>;
+  /** `color` is a place in the palette; by default the line's own number. */
+  readonly series: ReadonlyArray<{
+    readonly label: string;
+    readonly values: ReadonlyArray<number | null>;
+    readonly color?: number;
+  }>;
   /** Vertical lines. */
   readonly marks: ReadonlyArray<{ readonly x: number; readonly label: string; readonly series: number }>;
 }
@@ -134,14 +139,14 @@ function distribution(runs: readonly NamedRun[], left: string): Chart {
 }
 
 function overTime(runs: readonly NamedRun[], left: string): Chart[] {
-  const length = Math.max(...runs.map(({ result }) => result.timeline.length));
+  const length = Math.max(...runs.map(({ result }) => plannedSeconds(result)));
   if (length < 2) return [];
   const x = Array.from({ length }, (_, second) => second);
   const usual = { xLabel: 's', xForm: 'number', isStacked: false, isLogarithmic: false, x, marks: [] } as const;
   const of = (pick: (second: NamedRun['result']['timeline'][0]) => number) =>
     runs.map(({ label, result }) => ({
       label,
-      values: x.map((second) => (result.timeline[second] === undefined ? null : pick(result.timeline[second]!))),
+      values: x.map((second) => (second < plannedSeconds(result) ? pick(result.timeline[second]!) : null)),
     }));
   const charts: Chart[] = [
     {
@@ -172,9 +177,16 @@ function overTime(runs: readonly NamedRun[], left: string): Chart[] {
   return charts;
 }
 
+/** The seconds that the load lasted: those in which only the last answers came would look like a fall. */
+function plannedSeconds({ timeline, settings }: NamedRun['result']): number {
+  const planned = settings.stages.reduce((sum, { durationMs }) => sum + durationMs, 0) / 1000;
+  return Math.min(timeline.length, Math.max(1, Math.round(planned)));
+}
+
 function hopsOverTime({ label, result }: NamedRun): Chart[] {
-  const used = HOP_NAMES.filter((hop) => result.timeline.some(({ hops }) => (hops[hop] ?? 0) > 0.005));
-  if (result.timeline.length < 2 || used.length < 2) return [];
+  const timeline = result.timeline.slice(0, plannedSeconds(result));
+  const used = HOP_NAMES.filter((hop) => timeline.some(({ hops }) => (hops[hop] ?? 0) > 0.005));
+  if (timeline.length < 2 || used.length < 2) return [];
   return [
     {
       title: `Time by hop over time: ${label}`,
@@ -184,10 +196,11 @@ function hopsOverTime({ label, result }: NamedRun): Chart[] {
       xForm: 'number',
       isStacked: true,
       isLogarithmic: false,
-      x: result.timeline.map(({ second }) => second),
+      x: timeline.map(({ second }) => second),
       series: used.map((hop: Hop) => ({
         label: `${hop}: ${HOPS[hop]}`,
-        values: result.timeline.map(({ hops }) => hops[hop] ?? 0),
+        color: HOP_NAMES.indexOf(hop),
+        values: timeline.map(({ hops }) => hops[hop] ?? 0),
       })),
       marks: [],
     },

@@ -6,7 +6,8 @@ export const PAGE_SCRIPT = `
 const charts = JSON.parse(document.getElementById('data').textContent);
 const style = getComputedStyle(document.documentElement);
 const color = (name) => style.getPropertyValue(name).trim();
-const seriesColor = (index) => color('--series-' + (index % 8));
+const seriesColor = (index) => color('--series-' + (index % 11));
+const colorOf = (one, index) => seriesColor(one.color ?? index);
 
 function percentileOf(nines) {
   const percent = 100 * (1 - 10 ** -nines);
@@ -29,6 +30,7 @@ function options(chart, width) {
       {
         ...axis,
         label: chart.xLabel,
+        ...(chart.xLabel === 's' ? { incrs: [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600] } : {}),
         labelFont: axis.font,
         labelSize: 20,
         ...(isPercentile
@@ -45,11 +47,11 @@ function options(chart, width) {
       { label: chart.xLabel, value: (u, at) => (at === null ? '' : isPercentile ? 'p' + percentileOf(at) : String(at)) },
       ...chart.series.map((one, index) => ({
         label: one.label,
-        stroke: seriesColor(index),
+        stroke: colorOf(one, index),
         width: 2,
         spanGaps: true,
-        points: { show: chart.x.length < 40, size: 5, fill: seriesColor(index) },
-        fill: chart.isStacked ? seriesColor(index) + '99' : undefined,
+        points: { show: chart.x.length < 40, size: 5, fill: colorOf(one, index) },
+        fill: chart.isStacked ? colorOf(one, index) + '99' : undefined,
         value: (u, at, series, row) => (row === null ? '' : show(one.values[row])),
       })),
     ],

@@ -5,13 +5,13 @@ export const PAGE_STYLE = `
   color-scheme: light dark;
   --back: #ffffff; --panel: #f6f7f9; --text: #1b1f24; --muted: #5b6470; --line: #dfe3e8; --accent: #1f6feb; --bad: #c62828; --good: #1b7f3b;
   --series-0: #1f6feb; --series-1: #d9480f; --series-2: #2b8a3e; --series-3: #9c36b5;
-  --series-4: #0b7285; --series-5: #b8860b; --series-6: #c2255c; --series-7: #5c636a;
+  --series-4: #0b7285; --series-5: #b8860b; --series-6: #c2255c; --series-7: #5c636a; --series-8: #6741d9; --series-9: #087f5b; --series-10: #868e96;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --back: #14171b; --panel: #1d2127; --text: #e6e9ed; --muted: #9aa4af; --line: #2f353d; --accent: #6ea8fe; --bad: #ff8a80; --good: #69db7c;
     --series-0: #6ea8fe; --series-1: #ff922b; --series-2: #69db7c; --series-3: #da77f2;
-    --series-4: #3bc9db; --series-5: #ffd43b; --series-6: #f783ac; --series-7: #adb5bd;
+    --series-4: #3bc9db; --series-5: #ffd43b; --series-6: #f783ac; --series-7: #adb5bd; --series-8: #9775fa; --series-9: #20c997; --series-10: #ced4da;
   }
 }
 * { box-sizing: border-box; }

@@ -114,7 +114,7 @@ function hopSection(runs: readonly NamedRun[]): string {
 }
 
 function hopColor(hop: string): string {
-  return `var(--series-${Math.max(0, HOP_NAMES.indexOf(hop as never)) % 8})`;
+  return `var(--series-${Math.max(0, HOP_NAMES.indexOf(hop as never))})`;
 }
 
 function bar(title: string, { rows }: HopTable, which: 'all' | 'slowest'): string {
