@@ -1,6 +1,6 @@
 // A cycle, as nginx calls a configuration in force: the Config with its logs opened and its TLS contexts made. Master,
 // worker and single process each hold one, and go over to the next one on HUP.
-import { errnoText } from './config/error.ts';
+import { ConfigError, errnoText } from './config/error.ts';
 import { type Config, type LoadOptions, loadConfig } from './config/load.ts';
 import { prepareTls } from './listen/tls-context.ts';
 import { ErrorLog, LogFile, processLog } from './log.ts';
@@ -24,8 +24,14 @@ export interface CycleOptions extends LoadOptions {
 
 /** Loads a configuration and opens its logs. Throws ConfigError; then nothing stays open. */
 export async function openCycle(options: CycleOptions): Promise<Cycle> {
-  const config = await loadConfig(options);
-  prepareTls(config);
+  let config: Config;
+  try {
+    config = await loadConfig(options);
+    prepareTls(config);
+  } catch (error) {
+    if (error instanceof ConfigError && error.isSyntaxOk) options.onSyntaxOk?.();
+    throw error;
+  }
   options.onSyntaxOk?.();
   const files = [...config.logFiles];
   let log = processModule.core(config).error_log;

@@ -84,6 +84,8 @@ export class Compiler {
   readonly #prepare: readonly Prepare[];
   hasHttp = false;
   httpScope: Scope | undefined;
+  /** Where http ends: the place of mistakes that show only when its levels are put together. */
+  httpEnd: Place = { file: '', line: 0 };
   readonly serverScopes = new Map<Server, Scope>();
 
   constructor(

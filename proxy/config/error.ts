@@ -4,10 +4,13 @@
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly level: 'emerg' | 'alert';
+  /** The text itself was understood; the mistake is in what it makes. */
+  readonly isSyntaxOk: boolean;
 
-  constructor(message: string, level: 'emerg' | 'alert' = 'emerg') {
+  constructor(message: string, level: 'emerg' | 'alert' = 'emerg', isSyntaxOk = false) {
     super(message);
     this.level = level;
+    this.isSyntaxOk = isSyntaxOk;
   }
 }
 

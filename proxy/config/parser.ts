@@ -14,6 +14,8 @@ export interface Directive {
   readonly block: Directive[] | undefined;
   readonly file: string;
   readonly line: number;
+  /** Line of the brace that closes the block. */
+  endLine?: number;
   /** Set on the node that stands for a syntax error; the walker throws it when it gets there. */
   readonly fault?: ConfigError;
 }
@@ -58,6 +60,8 @@ class FileParser {
   #known: KnownFiles | undefined;
   #extra: KnownFiles | undefined;
 
+  #closedAt = 0;
+
   constructor(
     text: string,
     file: string,
@@ -98,6 +102,7 @@ class FileParser {
         }
         if (token.kind === '}') {
           if (words.length || depth === 0) throw errorAt(place, 'unexpected "}"');
+          this.#closedAt = token.line;
           return true;
         }
         if (words.length === 0) throw errorAt(place, `unexpected "${token.kind}"`);
@@ -113,8 +118,10 @@ class FileParser {
         words.length = 0;
         if (token.kind === '{') {
           const block: Directive[] = [];
-          out.push({ ...node, block });
+          const opened: Directive = { ...node, block };
+          out.push(opened);
           if (!this.#into(block, depth + 1)) return false;
+          opened.endLine = this.#closedAt;
         } else if (name === 'include') {
           if (node.args.length !== 1) throw errorAt(place, 'invalid number of arguments in "include" directive');
           if (!this.#include(node.args[0]!, place, out)) return false;

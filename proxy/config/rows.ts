@@ -100,6 +100,13 @@ function once<T>(cf: Cf, previous: T | undefined): void {
   if (previous !== undefined) cf.fail(`"${cf.name}" directive is duplicate`);
 }
 
+function parseFlag(cf: Cf, value: string): boolean {
+  const lower = value.toLowerCase();
+  if (lower === 'on') return true;
+  if (lower === 'off') return false;
+  return cf.fail(`invalid value "${value}" in "${cf.name}" directive, it must be "on" or "off"`);
+}
+
 /** `on` or `off`. */
 export function flag(contexts: number, standard: boolean, extras: Extras<boolean> = {}): Row<boolean> {
   return {
@@ -110,10 +117,7 @@ export function flag(contexts: number, standard: boolean, extras: Extras<boolean
     defaultText: standard ? 'on' : 'off',
     set(cf, previous) {
       once(cf, previous);
-      const value = cf.args[0]!.toLowerCase();
-      if (value === 'on') return true;
-      if (value === 'off') return false;
-      return cf.fail(`invalid value "${cf.args[0]}" in "${cf.name}" directive, it must be "on" or "off"`);
+      return parseFlag(cf, cf.args[0]!);
     },
     ...extras,
   };
@@ -323,8 +327,31 @@ export function unused(
   syntax: string,
   defaultText: string | undefined,
   note: string,
-): Row<undefined> {
-  return { in: contexts, args, syntax, defaultText, default: undefined, note, set: () => undefined };
+): Row<true | undefined> {
+  return {
+    in: contexts,
+    args,
+    syntax,
+    defaultText,
+    default: undefined,
+    note,
+    set: (cf, previous) => checkUnused(cf, previous, syntax),
+  };
+}
+
+/** A value that nothing reads must be a good one all the same. */
+function checkUnused(cf: Cf, previous: true | undefined, syntax: string): true | undefined {
+  const [value = ''] = cf.args;
+  const isHashSize = cf.name.includes('_hash_');
+  const isSingle = syntax === 'size' || syntax === 'number' || syntax === 'interval' || syntax === 'on | off';
+  if (!isSingle) return undefined;
+  once(cf, previous);
+  if (syntax === 'on | off') parseFlag(cf, value);
+  else if (isHashSize || syntax === 'number') {
+    if (!/^\d+$/.test(value)) cf.fail(`"${cf.name}" directive invalid number`);
+  } else if (syntax === 'interval') cf.time(value);
+  else cf.size(value);
+  return true;
 }
 
 /** Whether `count` arguments fit the row's arity. */

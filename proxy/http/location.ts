@@ -74,7 +74,10 @@ export class LocationTable {
         table.#prefixes.set(location.name, location);
         if (!table.#lengths.includes(location.name.length)) table.#lengths.push(location.name.length);
       } else if (location.kind === 'regex') table.regexes.push(location);
-      else if (location.kind === 'named') table.named.set(location.name, location);
+      else if (location.kind === 'named') {
+        // The first of two with one name is the one that is found.
+        if (!table.named.has(location.name)) table.named.set(location.name, location);
+      }
       if (location.isAutoRedirect) table.#redirects.set(location.name.slice(0, -1), location);
     }
     table.#lengths.sort((a, b) => b - a);

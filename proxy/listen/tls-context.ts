@@ -323,6 +323,10 @@ export function prepareTls(config: Config): void {
       if (ssl) throw new ConfigError(`no "ssl_certificate" is defined for ${where}`);
       continue;
     }
+    if (conf.ssl_ocsp !== 'off') throw new ConfigError('"ssl_ocsp" is out of Portico\'s scope');
+    const tls = new ServerTls(server);
+    server.tls = tls;
+    tls.contextFor(server);
     if (
       conf.ssl_verify_client !== 'off' &&
       conf.ssl_verify_client !== 'optional_no_ca' &&
@@ -330,10 +334,6 @@ export function prepareTls(config: Config): void {
     ) {
       throw new ConfigError('no ssl_client_certificate for ssl_verify_client');
     }
-    if (conf.ssl_ocsp !== 'off') throw new ConfigError('"ssl_ocsp" is out of Portico\'s scope');
-    const tls = new ServerTls(server);
-    server.tls = tls;
-    tls.contextFor(server);
   }
   for (const listen of config.listens) {
     const isMissing = (server: Server): boolean => {

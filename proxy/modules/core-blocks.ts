@@ -118,6 +118,7 @@ function openHttp(cf: Cf): void {
   cf.compiler.hasHttp = true;
   const scope = new Scope(HTTP, cf.scope);
   cf.compiler.httpScope = scope;
+  cf.compiler.httpEnd = { file: cf.directive.file, line: cf.directive.endLine ?? cf.directive.line };
   cf.compiler.walk(cf.directive.block!, scope);
 }
 
@@ -247,7 +248,7 @@ function listenOption(cf: Cf, to: ListenAddress, option: string): void {
   else if (isPlain && name === 'deferred') to.hasOptions = true;
   else if (isPlain && name === 'reuseport') to.isReuseport = to.hasOptions = true;
   else if (name === 'backlog' && value) {
-    if (!/^\d+$/.test(value) || Number(value) === 0) cf.fail(`invalid backlog "${value}"`);
+    if (!/^\d+$/.test(value) || Number(value) === 0) cf.fail(`invalid backlog "backlog=${value}"`);
     to.backlog = Number(value);
     to.hasOptions = true;
   } else if ((name === 'rcvbuf' || name === 'sndbuf') && value) {
@@ -285,6 +286,9 @@ function serverName(cf: Cf, arg: string): ServerName {
     }
   }
   if (text.includes('/')) cf.compiler.warn(`server name "${text}" has suspicious symbols`, cf.directive);
+  if (text === '.' || (text.startsWith('*') && (text.length < 3 || text[1] !== '.'))) {
+    cf.fail(`server name "${text}" is invalid`);
+  }
   const stars = text.split('*').length - 1;
   const invalid = (): never =>
     cf.fail(`invalid server name or wildcard "${text}" on ${cf.scope.server!.file}:${cf.scope.server!.line}`);
@@ -341,7 +345,8 @@ function openLocation(cf: Cf): void {
     }
   }
   const same = outer.children.find(
-    (l) => l.kind === location.kind && l.name === name && l.kind !== 'regex' && l.kind !== 'noname',
+    (l) =>
+      l.kind === location.kind && l.name === name && l.kind !== 'regex' && l.kind !== 'noname' && l.kind !== 'named',
   );
   if (same) cf.fail(`duplicate location "${name}"`);
   outer.children.push(location);

@@ -20,7 +20,7 @@ export function parseErrorLog(cf: Cf, previous: ErrorLog | undefined): ErrorLog 
   let level: LogLevel = 'error';
   if (rest.length) {
     const found = LEVELS.find((l) => l === rest[0]);
-    if (!found || rest.length > 1) cf.fail(`invalid log level "${rest.at(-1)}"`);
+    if (!found || rest.length > 1) cf.fail(`invalid log level "${rest[found ? 1 : 0]}"`);
     level = found;
   }
   if (target.startsWith('memory:')) cf.fail('"memory:" logging is out of Portico\'s scope');

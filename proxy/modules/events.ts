@@ -57,5 +57,5 @@ function openEvents(cf: Cf): void {
 
 /** To be called when everything was read: a configuration without `events` is an error. */
 export function checkEvents(compiler: Compiler): void {
-  if (!hasBlock.has(compiler)) throw new ConfigError('no "events" section in configuration');
+  if (!hasBlock.has(compiler)) throw new ConfigError('no "events" section in configuration', 'emerg', true);
 }

@@ -1,6 +1,6 @@
 // `proxy_cache_path` and its relatives: the directives of the response cache. What obeys them stands in upstream/cache.
 // Mirrors the cache part of ngx_http_proxy_module and ngx_http_file_cache_set_slot.
-import { ConfigError } from '../config/error.ts';
+import { errorAt, type Place } from '../config/error.ts';
 import {
   type Cf,
   count,
@@ -17,6 +17,7 @@ import {
 import type { Template } from '../config/template.ts';
 import { parseCount, parseSizeBytes, parseTimeMs } from '../config/values.ts';
 import type { Location } from '../http/location.ts';
+import { zoneNamed } from '../http/zone.ts';
 import { lifecycle } from '../lifecycle.ts';
 import { FileCache } from '../upstream/cache/file-cache.ts';
 import type { CacheSettings } from '../upstream/cache/settings.ts';
@@ -71,7 +72,6 @@ export const proxyCacheModule = defineModule('proxy-cache', {
       default: [],
       isRepeatable: true,
       syntax: 'path keys_zone=name:size [levels=levels] [use_temp_path=on|off] [inactive=time] [max_size=size] ...',
-      note: 'the index of a zone is kept by each worker process, the files are shared',
       set: (cf, previous) => [...(previous ?? []), readPath(cf)],
     }),
   },
@@ -115,7 +115,7 @@ export const proxyCacheModule = defineModule('proxy-cache', {
 });
 
 /** What a location says about caching; undefined when it is off. Throws ConfigError for a zone that is not there. */
-export function cacheSettings(location: Location): CacheSettings | undefined {
+export function cacheSettings(location: Location, httpEnd: Place): CacheSettings | undefined {
   const conf = proxyCacheModule.location(location);
   const choice = conf.proxy_cache;
   if (choice === 'off') return undefined;
@@ -123,7 +123,7 @@ export function cacheSettings(location: Location): CacheSettings | undefined {
   if ('template' in choice) cache = choice.template;
   else {
     const named = choice.caches.get(choice.name);
-    if (!named) throw new ConfigError(`"proxy_cache" zone "${choice.name}" is unknown`);
+    if (!named) throw errorAt(httpEnd, `"proxy_cache" zone "${choice.name}" is unknown`);
     cache = named;
   }
   return {
@@ -242,6 +242,7 @@ function readPath(cf: Cf): FileCache {
     maxKeys: Math.floor(zoneBytes / KEY_BYTES),
   });
   caches.set(name, cache);
+  zoneNamed(cf, name, 'proxy_cache').sizeBytes = zoneBytes;
   lifecycle.start.add(() => cache.start());
   return cache;
 }

@@ -2,7 +2,7 @@
 // upstream room, compiled request headers, rewriting rules; and the checks across directives. Mirrors
 // ngx_http_proxy_merge_loc_conf.
 import type { Compiler } from '../config/compile.ts';
-import { errorAt } from '../config/error.ts';
+import { errorAt, type Place } from '../config/error.ts';
 import { constantTemplate, type Template } from '../config/template.ts';
 import type { Location } from '../http/location.ts';
 import type { TempPath, UpstreamSettings } from '../upstream/settings.ts';
@@ -31,14 +31,14 @@ const HIDDEN = [
 /** Prepare: puts a ProxyLocation into every location that passes requests on. */
 export function prepareProxy(location: Location, compiler: Compiler): void {
   const conf = proxyModule.location(location);
-  const sizes = checkSizes(location, conf);
+  const sizes = checkSizes(compiler.httpEnd, conf);
   const outer = location.parent?.prepared.get(PROXY_LOCATION) as ProxyLocation | undefined;
   const pass = conf.proxy_pass ?? (location.kind === 'noname' ? outer?.pass : undefined);
   if (!pass) return;
   if (location.parent?.limitExcept?.location === location) location.handler ??= proxyHandler;
   const resolver = resolverModule.location(location);
   const store = storeSettings(location);
-  const cache = store && storesItself(location) ? undefined : cacheSettings(location);
+  const cache = store && storesItself(location) ? undefined : cacheSettings(location, compiler.httpEnd);
   const settings: UpstreamSettings = {
     connectTimeoutMs: conf.proxy_connect_timeout,
     sendTimeoutMs: conf.proxy_send_timeout,
@@ -87,10 +87,10 @@ export function prepareProxy(location: Location, compiler: Compiler): void {
 
 type ProxyConf = ReturnType<typeof proxyModule.location>;
 
-function checkSizes(location: Location, conf: ProxyConf): { maxTempFileBytes: number } {
+function checkSizes(place: Place, conf: ProxyConf): { maxTempFileBytes: number } {
   const { number, sizeBytes } = conf.proxy_buffers;
   const fail = (message: string): never => {
-    throw errorAt(location, message);
+    throw errorAt(place, message);
   };
   if (number < 2) fail('there must be at least 2 "proxy_buffers"');
   const largest = Math.max(conf.proxy_buffer_size, sizeBytes);

@@ -7,6 +7,7 @@ export const bodies: Group[] = [
   {
     name: 'request bodies',
     conf: `
+      lingering_timeout 200ms;
       server { listen 127.0.0.1:%%PORT_0%%;
         location / { return 200 "ok\\n"; }
         location /static { root html; }

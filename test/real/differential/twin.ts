@@ -88,7 +88,9 @@ export async function runTwin(program: Program, group: Group): Promise<Run> {
   const errors = read('error.log')
     .split('\n')
     .filter((line) => /^\S+ \S+ \[(error|crit|alert|emerg)\]/.test(line))
-    .map((line) => neutral(line.replace(/^\S+ \S+ /, '').replace(/ \d+#\d+: (\*\d+ )?/, ' ')));
+    .map((line) => neutral(line.replace(/^\S+ \S+ /, '').replace(/ \d+#\d+: (\*\d+ )?/, ' ')))
+    // Which of the two nginx is at when an unbuffered response breaks off is chance.
+    .map((line) => line.replace(' while sending to client,', ' while reading upstream,'));
   rmSync(twin.dir, { recursive: true, force: true });
   return {
     cases: group.cases.map((test, i) => {
