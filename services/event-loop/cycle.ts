@@ -7,6 +7,7 @@ import type { AsgiApp, AsgiHeader, HttpScope, ReceiveMessage, SendMessage } from
 import { owe, settle } from '../cost/bill.ts';
 import { ServerTiming } from '../http/server-timing.ts';
 import { traceback } from '../python-repr.ts';
+import { collectTimings } from '../timed.ts';
 import { Flag } from './flow.ts';
 
 const BAD_NAME = /[\x00-\x1f\x7f()<>@,;:[\]={} \t\\"]/;
@@ -86,7 +87,9 @@ export class Cycle {
   /** Runs the application to its end, and answers for it when it fails. Never rejects. */
   async run(app: AsgiApp): Promise<void> {
     try {
-      const result: unknown = await app(this.scope, this.receive, this.send);
+      const result: unknown = await collectTimings(this.#timing?.timings ?? null, () =>
+        app(this.scope, this.receive, this.send),
+      );
       if (result !== undefined && result !== null) {
         this.#server.logError(`ASGI callable should return None, but returned '${String(result)}'.`);
         this.#connection.close();

@@ -1,6 +1,7 @@
 /** One thread of the pool for `def` endpoints: takes a call, runs it under the GIL, sends back what it gave. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { setRuntime } from '../runtime.ts';
+import { collectTimings, type Timing } from '../timed.ts';
 import { Gil } from './gil.ts';
 import { meter } from './meter.ts';
 import { setGil, threadCpuMs } from './python.ts';
@@ -32,16 +33,17 @@ function ownMs(): number {
 }
 
 port.on('message', async (call: PoolCall) => {
+  const timings: Timing[] = [];
   try {
     const run = await registered(call.module, call.key);
     gil.acquire();
     let value: unknown;
     try {
-      value = run(...call.args);
+      value = collectTimings(timings, () => run(...call.args));
     } finally {
       gil.release();
     }
-    tell({ kind: 'result', id: call.id, value, ownMs: ownMs() });
+    tell({ kind: 'result', id: call.id, value, ownMs: ownMs(), timings });
   } catch (error) {
     tell({ kind: 'error', id: call.id, error });
   }

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker as Thread } from 'node:worker_threads';
 import { credit, spend } from '../cost/bill.ts';
 import { runtime } from '../runtime.ts';
+import { type Timing, timingsOfRequest } from '../timed.ts';
 import { createGil, Gil, type GilState } from './gil.ts';
 import { loopGil } from './loop.ts';
 import { setGil } from './python.ts';
@@ -35,15 +36,26 @@ export interface PoolCall {
   readonly args: readonly unknown[];
 }
 
-/** A thread is ready, how a call ended (`ownMs`: CPU time of the thread for the call, the application's work not counted), or that the process shall exit. */
+/**
+ * A thread is ready, how a call ended, or that the process shall exit. `ownMs` is CPU time of the thread for the call, without the
+ * application's work; `timings` is what timed() has measured in it.
+ */
 export type PoolAnswer =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'result'; readonly id: number; readonly value: unknown; readonly ownMs: number }
+  | {
+      readonly kind: 'result';
+      readonly id: number;
+      readonly value: unknown;
+      readonly ownMs: number;
+      readonly timings: readonly Timing[];
+    }
   | { readonly kind: 'error'; readonly id: number; readonly error: unknown }
   | { readonly kind: 'exit'; readonly status: number };
 
 interface Pending {
   readonly call: PoolCall;
+  /** Where timed() puts what it measures for the request of this call. */
+  readonly timings: Timing[] | null;
   readonly done: (value: unknown) => void;
   readonly fail: (error: unknown) => void;
 }
@@ -70,7 +82,7 @@ export function poolLoad(): { readonly running: number; readonly waiting: number
 /** Runs a registered function in the pool. Rejects with what it throws. */
 export function runInThreadPool(module: string, key: string, args: readonly unknown[]): Promise<unknown> {
   return new Promise((done, fail) => {
-    waiting.push({ call: { id: nextId++, module, key, args }, done, fail });
+    waiting.push({ call: { id: nextId++, module, key, args }, timings: timingsOfRequest(), done, fail });
     dispatch();
   });
 }
@@ -119,6 +131,7 @@ function start(): void {
     dispatch();
     if (answer.kind === 'result') {
       credit(answer.ownMs);
+      pending?.timings?.push(...answer.timings);
       pending?.done(answer.value);
     } else pending?.fail(answer.error);
   });

@@ -49,6 +49,11 @@ export class WsgiResponse {
     this.#timing = timing;
   }
 
+  /** Where timed() shall put what it measures for this response; null when nobody will see it. */
+  get timings(): ServerTiming['timings'] | null {
+    return this.#timing?.timings ?? null;
+  }
+
   forceClose(): void {
     this.#mustClose = true;
   }

@@ -7,7 +7,8 @@ import { owe, settle } from '../cost/bill.ts';
 import type { FigureName } from '../cost/profile.ts';
 import type { GunicornLog } from '../log/gunicorn-log.ts';
 import type { GunicornSettings } from '../settings/gunicorn-settings.ts';
-import type { WsgiApp, WsgiResult } from '../wsgi.ts';
+import { collectTimings } from '../timed.ts';
+import type { Environ, WsgiApp, WsgiResult } from '../wsgi.ts';
 import type { BlockingSocket } from './blocking-socket.ts';
 import { createEnviron, type EnvironBase } from './environ.ts';
 import { ClientGone, errorPage, RequestError } from './errors.ts';
@@ -81,7 +82,8 @@ function run(server: WsgiServer, socket: BlockingSocket, request: WsgiRequest, r
     environ = createEnviron(request, socket, server.environ, response.earlyHints);
     if (server.countRequest()) response.forceClose();
     owe(server.cost);
-    const result: WsgiResult = server.app(environ, response.startResponse);
+    const { startResponse } = response;
+    const result: WsgiResult = collectTimings(response.timings, () => server.app(environ as Environ, startResponse));
     settle();
     try {
       for (const piece of result) response.write(piece);

@@ -1,10 +1,12 @@
 /**
  * What this hop knows about where a request's time went, as a Server-Timing field: queue (from X-Request-Start to the moment at
- * which a worker took it), app, cpu, gil, python (the part of cpu that the cost model has spent), io, all in ms. Sent only when the
- * request carries X-Request-Start, which a proxy sets, so that a direct answer is byte for byte the original's.
+ * which a worker took it), app, cpu, gil, python (the part of cpu that the cost model has spent), io, and the calls that timed() has
+ * measured, all in ms. Sent only when the request carries X-Request-Start, which a proxy sets, so that a direct answer is byte for
+ * byte the original's.
  */
 import { meter } from '../gil/meter.ts';
 import { threadCpuMs } from '../gil/python.ts';
+import type { Timing } from '../timed.ts';
 
 /** Milliseconds since the epoch of `t=1700000000.123` (seconds), `t=1700000000123` (ms) or microseconds; NaN when it is none. */
 export function requestStartMs(value: string): number {
@@ -13,10 +15,14 @@ export function requestStartMs(value: string): number {
   return number > 1e11 ? number : number * 1000;
 }
 
+const NO_TOKEN = /[^!#$%&'*+\-.^_`|~0-9a-zA-Z]/g;
+
 const now = (): number => performance.timeOrigin + performance.now();
 
 /** The clock of one request. Costs one object and a handful of numbers. */
 export class ServerTiming {
+  /** What timed() has measured for this request. */
+  readonly timings: Timing[] = [];
   readonly #queueMs: number;
   readonly #start = performance.now();
   readonly #gil = meter.gilWaitMs;
@@ -42,6 +48,7 @@ export class ServerTiming {
     const python = meter.pythonMs - this.#python;
     if (python > 0) entries.push(`python;dur=${python.toFixed(1)}`);
     if (io > 0) entries.push(`io;dur=${io.toFixed(1)}`);
+    for (const { name, ms } of this.timings) entries.push(`${name.replace(NO_TOKEN, '_')};dur=${ms.toFixed(1)}`);
     return entries.join(', ');
   }
 }

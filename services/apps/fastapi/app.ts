@@ -11,8 +11,9 @@ import { type DependencyMap, RequestDependencies } from './dependencies.ts';
 import { swaggerAsset, swaggerPage } from './docs.ts';
 import { checkInputs, RequestValidationError } from './inputs.ts';
 import { type ApiInfo, openapi } from './openapi.ts';
+import { plainReference, REDOC_ASSET, redocBundle, redocPage } from './redoc.ts';
 import { ClientDisconnect, HttpConnection, Request } from './request.ts';
-import { HTTPException, jsonResponse, plainText, Response } from './responses.ts';
+import { HTTPException, html, jsonResponse, plainText, Response } from './responses.ts';
 import { compilePath, findRoute, type Inputs, type Operation, type Route } from './route.ts';
 import { dumped, type Fields, str } from './schema.ts';
 import { WebSocket, WebSocketDisconnect } from './websocket.ts';
@@ -111,7 +112,9 @@ export function fastapi(options: FastApiOptions): FastApi {
   const handled = async (request: Request, dependencies: RequestDependencies): Promise<Response> => {
     try {
       return await respond(request, dependencies);
-    } catch (error) {
+    } catch (thrown) {
+      // Dependencies are cleaned up before the error is answered, and may have made another of it.
+      const error = await dependencies.fail(thrown);
       const own = handlers.find(([kind]) => error instanceof kind)?.[1];
       if (own) return own(request, error as never);
       if (error instanceof HTTPException)
@@ -136,10 +139,10 @@ export function fastapi(options: FastApiOptions): FastApi {
       );
       const response = await chain();
       await response.send(watched, receive);
-      await dependencies.close(null);
       await response.background?.();
-    } catch (error) {
-      await dependencies.close(error);
+      await dependencies.close();
+    } catch (thrown) {
+      const error = await dependencies.fail(thrown);
       if (error instanceof ClientDisconnect) return;
       if (!isStarted) await plainText('Internal Server Error', { status: 500 }).send(send, receive);
       // The server logs it: answering an error does not make it disappear.
@@ -191,8 +194,11 @@ async function runOperation(
   dependencies: RequestDependencies,
   module: string,
 ): Promise<Response> {
-  const inputs = await checkInputs(route.operation, params, request);
+  // Dependencies come first, as in FastAPI: what is wrong with the inputs is thrown when they are open.
+  const checked = checkInputs(route.operation, params, request);
+  checked.catch(() => {});
   const deps = await dependencies.resolve(route.operation.deps ?? {});
+  const inputs = await checked;
   const result = route.poolKey
     ? await runInThreadPool(module, route.poolKey, [inputs])
     : await (route.handler as (inputs: unknown) => unknown)({ ...inputs, deps, request });
@@ -220,6 +226,17 @@ function addDocumentation(add: AddHidden, info: ApiInfo, routes: readonly Route[
   const root = ({ request }: { request: Request }): string => request.scope.root_path.replace(/\/+$/, '');
   add('/openapi.json', {}, ((inputs: { request: Request }) => openapi(info, routes, root(inputs))) as Handler);
   add('/docs', {}, ((inputs: { request: Request }) => swaggerPage(info.title, root(inputs))) as Handler);
+  const reference = (inputs: { request: Request }): Response => {
+    if (redocBundle() !== null) return html(redocPage(info.title, root(inputs)));
+    return html(plainReference(openapi(info, routes, root(inputs))));
+  };
+  add('/redoc', {}, reference as Handler);
+  const redocAsset = (): Response => {
+    const bundle = redocBundle();
+    if (bundle === null) throw new HTTPException(404);
+    return new Response(bundle, { mediaType: 'text/javascript' });
+  };
+  add(REDOC_ASSET, {}, redocAsset as Handler);
   const asset = ({ path }: { path: { name: string } }): Promise<Response> => swaggerAsset(path.name);
   add('/docs/assets/{name}', { path: { name: str() } }, asset as Handler);
 }

@@ -4,13 +4,19 @@
  */
 import type { Request } from './request.ts';
 
-/** Makes a value for a request; what a generator does after its `yield` is the clean-up, and runs also when the request fails. */
-export type Dependency<T> = (request: Request) => T | Promise<T> | AsyncGenerator<T, void, void>;
+/** Gives the value of another dependency, which is then cleaned up after the one that asks. */
+export type UseDependency = <T>(dependency: Dependency<T>) => Promise<T>;
+
+/**
+ * Makes a value for a request. What a generator does after its `yield` is the clean-up: it runs when the response and its background task
+ * are done, or sees the request's error thrown at its `yield`.
+ */
+export type Dependency<T> = (request: Request, use: UseDependency) => T | Promise<T> | AsyncGenerator<T, void, void>;
 
 /** Dependencies by the name under which a handler gets them. */
 export type DependencyMap = Readonly<Record<string, Dependency<unknown>>>;
 
-type Resolved<D> = D extends (request: Request) => infer R
+type Resolved<D> = D extends (request: Request, use: UseDependency) => infer R
   ? R extends AsyncGenerator<infer T, void, void>
     ? T
     : Awaited<R>
@@ -32,14 +38,18 @@ export class RequestDependencies {
   async resolve(map: DependencyMap): Promise<Record<string, unknown>> {
     const values: Record<string, unknown> = {};
     for (const [name, dependency] of Object.entries(map)) {
-      if (!this.#cache.has(dependency)) this.#cache.set(dependency, await this.#make(dependency));
-      values[name] = this.#cache.get(dependency);
+      values[name] = await this.#use(dependency);
     }
     return values;
   }
 
+  readonly #use = async <T>(dependency: Dependency<T>): Promise<T> => {
+    if (!this.#cache.has(dependency)) this.#cache.set(dependency, await this.#make(dependency));
+    return this.#cache.get(dependency) as T;
+  };
+
   async #make(dependency: Dependency<unknown>): Promise<unknown> {
-    const made = dependency(this.#request);
+    const made = dependency(this.#request, this.#use);
     if (typeof made !== 'object' || made === null || !(Symbol.asyncIterator in made)) return made;
     const generator = made as AsyncGenerator<unknown, void, void>;
     const first = await generator.next();
@@ -47,11 +57,29 @@ export class RequestDependencies {
     return first.value;
   }
 
-  /** Ends the request: generators go on after their yield, or see its error there. */
-  async close(error: unknown): Promise<void> {
-    for (const generator of this.#open.reverse()) {
-      if (error === null) await generator.next();
-      else await generator.throw(error).catch(() => {});
+  /** Ends a request that went well: generators go on after their yield, the last one first. */
+  async close(): Promise<void> {
+    for (let open = this.#open.pop(); open; open = this.#open.pop()) await open.next();
+  }
+
+  /** Ends a request that failed: generators see the error at their yield, and may throw another. Gives the error that is left. */
+  async fail(error: unknown): Promise<unknown> {
+    let left = error;
+    for (let open = this.#open.pop(); open; open = this.#open.pop()) {
+      try {
+        await (left === SWALLOWED ? open.next() : open.throw(left));
+        left = SWALLOWED;
+      } catch (thrown) {
+        left = thrown;
+      }
     }
+    if (left !== SWALLOWED) return left;
+    const swallowed = new Error(SWALLOWED_WORDS);
+    swallowed.name = 'FastAPIError';
+    return swallowed;
   }
 }
+
+const SWALLOWED = Symbol('swallowed');
+const SWALLOWED_WORDS =
+  "Response not awaited. There's a high chance that the application code is raising an exception and a dependency with yield has a block with a bare except, or a block with except Exception, and is not raising the exception again.";

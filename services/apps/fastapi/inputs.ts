@@ -43,8 +43,9 @@ export async function checkInputs(
     return all.length === 0 ? undefined : isList(operation.query?.[name]) ? all : all.at(-1);
   };
   const query = checkFields(operation.query ?? {}, readQuery, at('query'), null);
-  const readHeader = (name: string): unknown => request.headers.get(name.replaceAll('_', '-'));
-  const headers = checkFields(operation.headers ?? {}, readHeader, at('header'), null);
+  const dashed = (name: string): string => name.replaceAll('_', '-');
+  const readHeader = (name: string): unknown => request.headers.get(dashed(name));
+  const headers = checkFields(operation.headers ?? {}, readHeader, at('header'), null, dashed);
   const body = operation.body ? await checkBody(operation.body, request, errors) : undefined;
   if (errors.length > 0) throw new RequestValidationError(errors);
   return { path, query, headers, body };

@@ -14,13 +14,21 @@ export class JsonInvalid extends Error {
   }
 }
 
+// The mark is a character that no text has by chance.
+const MARKED = /^\u0000(?:NaN|-?Infinity)$/;
+
 /** Parses text, or throws JsonInvalid with the message and place that Python gives. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    const at = new Scanner(text).document();
-    throw at;
+    const found = new Scanner(text).document();
+    // Python reads three words that JSON does not have; with them gone, what Python accepts is JSON.
+    if (found.at < text.length || !/NaN|Infinity/.test(text)) throw found;
+    return JSON.parse(
+      text.replace(/"(?:[^"\\]|\\.)*"|NaN|-?Infinity/g, (part) => (part.startsWith('"') ? part : `"\\u0000${part}"`)),
+      (_, value) => (typeof value === 'string' && MARKED.test(value) ? Number(value.slice(1)) : value),
+    );
   }
 }
 

@@ -97,7 +97,8 @@ function describe(
 
 function describeParameters(fields: Fields, place: string, definitions: Record<string, JsonSchema>): JsonSchema[] {
   return Object.entries(fields).map(([name, schema]) => {
-    const json = titled(schema.json(definitions), name);
+    const shown = place === 'header' ? name.replaceAll('_', '-') : name;
+    const json = titled(schema.json(definitions), shown);
     const { title, default: fallback, ...rest } = json;
     // For parameters FastAPI writes the default before the title, and limits as they were declared: 0, where a model has 0.0.
     const ordered = {
@@ -105,7 +106,25 @@ function describeParameters(fields: Fields, place: string, definitions: Record<s
       ...('default' in json ? { default: fallback } : {}),
       ...('title' in json ? { title } : {}),
     };
-    const shown = place === 'header' ? name.replaceAll('_', '-') : name;
-    return { name: shown, in: place, required: !schema.isOptional, schema: JSON.parse(JSON.stringify(ordered)) };
+    return {
+      name: shown,
+      in: place,
+      required: !schema.isOptional,
+      schema: asDeclared(JSON.parse(JSON.stringify(ordered))),
+    };
   });
+}
+
+const DECLARED = 'type items anyOf maximum minimum exclusiveMaximum exclusiveMinimum minLength maxLength'.split(' ');
+
+/** A parameter's schema has its keys in pydantic's order; those of models went through OpenAPI's own models, and have theirs. */
+function asDeclared(schema: JsonSchema): JsonSchema {
+  const ordered: JsonSchema = {};
+  for (const key of [...DECLARED, ...Object.keys(schema)]) {
+    if (!(key in schema) || key in ordered) continue;
+    const value = schema[key];
+    if (key === 'anyOf') ordered[key] = (value as JsonSchema[]).map(asDeclared);
+    else ordered[key] = key === 'items' ? asDeclared(value as JsonSchema) : value;
+  }
+  return ordered;
 }

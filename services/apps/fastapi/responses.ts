@@ -53,9 +53,17 @@ export class Response {
   }
 }
 
-/** JSON as FastAPI writes it: no spaces, UTF-8. */
+function refuseNaN(_: string, value: unknown): unknown {
+  if (typeof value !== 'number' || Number.isFinite(value)) return value;
+  throw new RangeError('Out of range float values are not JSON compliant');
+}
+
+/** JSON as FastAPI writes it: no spaces, UTF-8. Throws RangeError for numbers that are none. */
 export function jsonResponse(value: unknown, options: ResponseOptions = {}): Response {
-  return new Response(JSON.stringify(value), { ...options, mediaType: 'application/json' });
+  const text = JSON.stringify(value);
+  // JavaScript writes null for what Python refuses to write; whoever sees no null need not look.
+  if (text?.includes('null')) JSON.stringify(value, refuseNaN);
+  return new Response(text, { ...options, mediaType: 'application/json' });
 }
 
 export function plainText(text: string, options: ResponseOptions = {}): Response {

@@ -60,17 +60,19 @@ export interface NumberLimits {
   readonly le?: number;
 }
 
+// In the order in which pydantic checks them.
 const LIMITS = [
-  ['gt', 'greater_than', 'greater than', (value: number, limit: number) => value > limit, 'exclusiveMinimum'],
-  ['ge', 'greater_than_equal', 'greater than or equal to', (value: number, limit: number) => value >= limit, 'minimum'],
-  ['lt', 'less_than', 'less than', (value: number, limit: number) => value < limit, 'exclusiveMaximum'],
   ['le', 'less_than_equal', 'less than or equal to', (value: number, limit: number) => value <= limit, 'maximum'],
+  ['lt', 'less_than', 'less than', (value: number, limit: number) => value < limit, 'exclusiveMaximum'],
+  ['ge', 'greater_than_equal', 'greater than or equal to', (value: number, limit: number) => value >= limit, 'minimum'],
+  ['gt', 'greater_than', 'greater than', (value: number, limit: number) => value > limit, 'exclusiveMinimum'],
 ] as const;
 
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
 
 /** A float as Python's JSON writes it. */
 function pythonFloat(value: number): unknown {
+  if (!Number.isFinite(value)) throw new RangeError('Out of range float values are not JSON compliant');
   return Number.isInteger(value) && Math.abs(value) < 1e16 ? rawJSON(`${value}.0`) : value;
 }
 
@@ -92,9 +94,13 @@ function limited(
   return value;
 }
 
-function limitSchema(limits: NumberLimits, show: ShowNumber = (v) => v): JsonSchema {
+// OpenAPI's models hold limits as floats, those of whole numbers too.
+function limitSchema(limits: NumberLimits): JsonSchema {
   return Object.fromEntries(
-    LIMITS.filter(([key]) => limits[key] !== undefined).map(([key, , , , name]) => [name, show(limits[key] ?? 0)]),
+    LIMITS.filter(([key]) => limits[key] !== undefined).map(([key, , , , name]) => [
+      name,
+      pythonFloat(limits[key] ?? 0),
+    ]),
   );
 }
 
@@ -123,6 +129,14 @@ export function int(limits: NumberLimits = {}): Schema<number> {
   };
 }
 
+/** Python's float(text); null when it would raise. */
+function parseFloatText(text: string): number | null {
+  if (/^\s*[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/.test(text)) return Number(text.replaceAll('_', ''));
+  const [, sign, word] = /^\s*([+-]?)(nan|inf|infinity)\s*$/i.exec(text) ?? [];
+  if (word === undefined) return null;
+  return word.toLowerCase() === 'nan' ? Number.NaN : sign === '-' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+}
+
 /** A number. */
 export function float(limits: NumberLimits = {}): Schema<number> {
   return {
@@ -132,15 +146,13 @@ export function float(limits: NumberLimits = {}): Schema<number> {
       if (typeof input === 'number') return limited(input, limits, input, at, pythonFloat);
       if (typeof input === 'boolean') return limited(input ? 1 : 0, limits, input, at, pythonFloat);
       if (typeof input !== 'string') return fail(at, 'float_type', 'Input should be a valid number', input);
-      const value = /^\s*[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/.test(input)
-        ? Number(input.replaceAll('_', ''))
-        : Number.NaN;
-      if (Number.isNaN(value)) {
+      const value = parseFloatText(input);
+      if (value === null) {
         return fail(at, 'float_parsing', 'Input should be a valid number, unable to parse string as a number', input);
       }
       return limited(value, limits, input, at, pythonFloat);
     },
-    json: () => ({ type: 'number', ...limitSchema(limits, pythonFloat) }),
+    json: () => ({ type: 'number', ...limitSchema(limits) }),
   };
 }
 
@@ -185,7 +197,7 @@ export function bool(): Schema<boolean> {
         if (['1', 'true', 't', 'yes', 'y', 'on'].includes(word)) return true;
         if (['0', 'false', 'f', 'no', 'n', 'off'].includes(word)) return false;
       }
-      if (typeof input === 'string' || typeof input === 'number') {
+      if (typeof input === 'string' || (typeof input === 'number' && Number.isInteger(input))) {
         return fail(at, 'bool_parsing', 'Input should be a valid boolean, unable to interpret input', input);
       }
       return fail(at, 'bool_type', 'Input should be a valid boolean', input);
@@ -238,9 +250,8 @@ export function withDefault<T>(schema: Schema<T>, fallback: T): Schema<T> {
 /** `item_id` as FastAPI titles it: Item Id. */
 export function titleOf(name: string): string {
   return name
-    .split('_')
-    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
-    .join(' ');
+    .replace(/[a-z]+/gi, (word) => word.charAt(0).toUpperCase() + word.slice(1).toLowerCase())
+    .replaceAll('_', ' ');
 }
 
 /** An object with fields, under a name of its own in the API's documentation. Fields that it does not name are dropped. */
@@ -289,17 +300,18 @@ export function titled(schema: JsonSchema, name: string): JsonSchema {
   return { ...rest, title: titleOf(name), ...('default' in schema ? { default: fallback } : {}) };
 }
 
-/** Checks several fields, each from where `read` finds it; a missing one is an error with `whole` as its input. */
+/** Checks several fields, each from where `read` finds it; a missing one is an error with `whole` as its input; errors call it as `shown` does. */
 export function checkFields(
   fields: Fields,
   read: (name: string) => unknown,
   at: Check,
   whole: unknown,
+  shown: (name: string) => string = (name) => name,
 ): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const [name, schema] of Object.entries(fields)) {
     const input = read(name);
-    const inner = { ...at, loc: [...at.loc, name] };
+    const inner = { ...at, loc: [...at.loc, shown(name)] };
     if (input !== undefined) values[name] = schema.check(input, inner);
     else if (schema.isOptional) values[name] = schema.fallback;
     else fail(inner, 'missing', 'Field required', whole);
