@@ -9,6 +9,7 @@ import { Worker as Thread } from 'node:worker_threads';
 import { credit, spend } from '../cost/bill.ts';
 import { runtime } from '../runtime.ts';
 import { type Timing, timingsOfRequest } from '../timed.ts';
+import { publishGauges } from './gauges.ts';
 import { createGil, Gil, type GilState } from './gil.ts';
 import { loopGil } from './loop.ts';
 import { setGil } from './python.ts';
@@ -101,6 +102,7 @@ function dispatch(): void {
 function start(): void {
   if (!state) {
     state = createGil({ switchIntervalMs: options.switchIntervalMs, isOn: options.isGilOn });
+    publishGauges(state);
     const gil = new Gil(state, POOL_TOKENS + 1);
     gil.onForcedSwitch = () => spend('gil.switch');
     setGil(gil);

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker as Thread } from 'node:worker_threads';
 import { creditAccount, creditor } from '../cost/bill.ts';
 import { pythonCostFactor } from '../cost/profile.ts';
+import { publishGauges } from '../gil/gauges.ts';
 import { createGil, Gil, type GilState } from '../gil/gil.ts';
 import type { NetHandle } from '../net-handle.ts';
 import type { WorkerStart } from './start.ts';
@@ -54,6 +55,7 @@ interface Connection {
 export async function runGthread(worker: Worker): Promise<void> {
   const { settings, start } = worker;
   const state = createGil({ switchIntervalMs: settings.switch_interval, isOn: settings.gil === 'on' });
+  publishGauges(state);
   const credit = creditAccount();
   const memory = threadQueueMemory(settings.threads, settings.worker_connections);
   const threads = Array.from({ length: settings.threads }, (_, index) => {
