@@ -79,23 +79,37 @@ interface Measured {
   readonly cpuMicros: number;
 }
 
+interface Cost {
+  readonly requests: number;
+  readonly cpuSeconds: number;
+}
+
 /** Runs a generator on core 1; the shell tells what CPU time it took. */
-function measure(generator: Generator, url: string, seconds: number, connections: number): Measured {
+function run(generator: Generator, url: string, seconds: number, connections: number): Cost {
   const command = pinned(1, generator.command(url, seconds, connections));
   const mark = 'CPU TIMES';
-  const out = execFileSync('sh', ['-c', `"$@" 2>/dev/null; echo '${mark}'; times`, 'sh', ...command], {
-    encoding: 'utf8',
-  });
+  const script = `"$@" 2>/dev/null; echo '${mark}'; times`;
+  const out = execFileSync('sh', ['-c', script, 'sh', ...command], { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
   const [said, times] = out.split(mark) as [string, string];
-  const requests = generator.count(said);
   // The second line of `times` is of the children: user and system, as 0m1.23s.
-  const cpuSeconds = [
+  const parts = [
     ...times
       .trim()
       .split('\n')[1]!
       .matchAll(/(\d+)m([\d.]+)s/g),
-  ].reduce((sum, [, m, s]) => sum + Number(m) * 60 + Number(s), 0);
-  return { requestsPerSecond: requests / seconds, cpuMicros: (cpuSeconds * 1e6) / requests };
+  ];
+  return {
+    requests: generator.count(said),
+    cpuSeconds: parts.reduce((sum, [, m, s]) => sum + Number(m) * 60 + Number(s), 0),
+  };
+}
+
+/** What a request costs more than the start: the difference of a short and a long run. */
+function measure(generator: Generator, url: string, seconds: number, connections: number): Measured {
+  const short = run(generator, url, 1, connections);
+  const long = run(generator, url, seconds + 1, connections);
+  const requests = long.requests - short.requests;
+  return { requestsPerSecond: requests / seconds, cpuMicros: ((long.cpuSeconds - short.cpuSeconds) * 1e6) / requests };
 }
 
 function median(values: readonly number[]): number {

@@ -10,6 +10,35 @@ const KEPT_BODY_BYTES = 1024;
 const STATE = { head: 0, length: 1, chunkSize: 2, chunkData: 3, chunkEnd: 4, trailer: 5, untilEnd: 6 } as const;
 type State = (typeof STATE)[keyof typeof STATE];
 
+/** What a head says of its body and its connection. */
+interface Framing {
+  readonly head: string;
+  readonly status: number;
+  readonly isReusable: boolean;
+  /** Bytes of the body, or one of the two below. */
+  readonly length: number;
+}
+
+const CHUNKED = -1;
+const UNTIL_END = -2;
+
+let lastFraming: Framing = { head: '', status: 0, isReusable: false, length: 0 };
+
+function framingOf(head: string): Framing {
+  const digit = (at: number): number => head.charCodeAt(at) - 48;
+  const status = digit(9) * 100 + digit(10) * 10 + digit(11);
+  if (!head.startsWith('HTTP/1.') || !(status >= 100 && status <= 999)) {
+    throw new ProtocolError(`not a response: ${JSON.stringify(head.slice(0, 40))}`);
+  }
+  const connection = field(head, 'connection');
+  const isReusable = digit(7) === 1 ? !/close/i.test(connection) : /keep-alive/i.test(connection);
+  if (/chunked/i.test(field(head, 'transfer-encoding'))) return { head, status, isReusable, length: CHUNKED };
+  const length = field(head, 'content-length');
+  if (length === '') return { head, status, isReusable, length: UNTIL_END };
+  if (!/^\d+$/.test(length)) throw new ProtocolError(`Content-Length is ${JSON.stringify(length)}`);
+  return { head, status, isReusable, length: Number(length) };
+}
+
 export class ResponseReader {
   status = 0;
   /** Header text, from the status line on, of the last response. */
@@ -74,34 +103,24 @@ export class ResponseReader {
   }
 
   #readHead(head: string): void {
-    const status = (head.charCodeAt(9) - 48) * 100 + (head.charCodeAt(10) - 48) * 10 + (head.charCodeAt(11) - 48);
-    if (!head.startsWith('HTTP/1.') || !(status >= 100 && status <= 999)) {
-      throw new ProtocolError(`not a response: ${JSON.stringify(head.slice(0, 40))}`);
-    }
+    // A server that is loaded says the same again and again: within a second not even its Date differs.
+    const framing = head === lastFraming.head ? lastFraming : framingOf(head);
+    lastFraming = framing;
+    const { status, length } = framing;
     this.status = status;
     this.head = head;
-    this.#isWithoutBody = false;
-    const connection = field(head, 'connection');
-    this.isReusable = head.charCodeAt(7) === 49 ? !/close/i.test(connection) : /keep-alive/i.test(connection);
-    if (!this.#hasBody || status === 204 || status === 304 || status < 200) {
-      this.#isWithoutBody = true;
-      return;
-    }
-    if (/chunked/i.test(field(head, 'transfer-encoding'))) {
-      this.#state = STATE.chunkSize;
-      this.#line = '';
-      return;
-    }
-    const length = field(head, 'content-length');
-    if (length === '') {
+    this.isReusable = framing.isReusable;
+    this.#isWithoutBody = !this.#hasBody || status === 204 || status === 304 || status < 200 || length === 0;
+    if (this.#isWithoutBody) return;
+    this.#line = '';
+    if (length === CHUNKED) this.#state = STATE.chunkSize;
+    else if (length === UNTIL_END) {
       this.#state = STATE.untilEnd;
       this.isReusable = false;
-      return;
+    } else {
+      this.#state = STATE.length;
+      this.#left = length;
     }
-    if (!/^\d+$/.test(length)) throw new ProtocolError(`Content-Length is ${JSON.stringify(length)}`);
-    this.#state = STATE.length;
-    this.#left = Number(length);
-    this.#isWithoutBody = this.#left === 0;
   }
 
   #readBody(data: Buffer, from: number): boolean {

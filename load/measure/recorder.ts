@@ -12,7 +12,7 @@ export const SAMPLE_AT = 0;
 export const SAMPLE_LATENCY = 1;
 export const SAMPLE_HOPS = 2;
 export const SAMPLE_WIDTH = SAMPLE_HOPS + HOP_NAMES.length;
-const MOST_SAMPLES = 100_000;
+const MOST_SAMPLES = 20_000;
 
 /** Counts that both a second and the whole have. */
 export interface Counts {
