@@ -42,7 +42,8 @@ describe('the cost of Python', () => {
       owe('flask.request');
       settle();
     });
-    expect(spent).toBeGreaterThanOrEqual(39.9);
+    // 40 ms, less what this test itself has used since the bill was settled.
+    expect(spent).toBeGreaterThan(30);
   });
 
   it('counts what the server has used itself, but not what the application asked for', () => {
@@ -65,7 +66,7 @@ describe('the cost of Python', () => {
       owe('sync.request');
       settle();
     });
-    expect(withWork).toBeGreaterThanOrEqual(58);
+    expect(withWork).toBeGreaterThan(45);
   });
 
   it('is nothing at 0', () => {
