@@ -20,6 +20,7 @@ import { passwordFiles } from './modules/ssl.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
 import { handleSignals } from './signals.ts';
 import type { StartupLog } from './startup-log.ts';
+import { makeDirectories } from './worker-directories.ts';
 import { shareZones } from './zone-directory.ts';
 
 /** How long workers get to end on TERM before they are killed. */
@@ -70,7 +71,9 @@ export class Master {
   }
 
   #context(cycle: Cycle): WorkerContext {
-    shareZones(cycle.config.named.keys(), workerUserOf(cycle), (message) => cycle.log.write('warn', message));
+    const user = workerUserOf(cycle);
+    shareZones(cycle.config.named.keys(), user, (message) => cycle.log.write('warn', message));
+    makeDirectories(cycle.config.named.keys(), user, (message) => cycle.log.write('emerg', message));
     const { prefix, confFile, globals, errorLog } = this.#options;
     return {
       cycle,

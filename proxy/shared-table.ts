@@ -70,8 +70,7 @@ export class SharedTable {
       if (previous) this.#options.evicted!(Buffer.from(this.#bytes.subarray(keyAt, keyAt + KEY_BYTES)), previous);
       this.#bucket[at] = Date.now();
       key.copy(this.#bytes, keyAt, 0, KEY_BYTES);
-      this.#write(at, position);
-      return true;
+      return this.#write(at, position);
     } finally {
       this.#lock.give();
     }
@@ -87,8 +86,7 @@ export class SharedTable {
       if (at < 0) return false;
       if (!mayGo(this.#bucket.subarray(at + 1, at + 1 + this.#options.numbers), this.#bucket[at]!)) return false;
       this.#bucket.fill(0, at, at + this.#entry);
-      this.#write(at, position);
-      return true;
+      return this.#write(at, position);
     } finally {
       this.#lock.give();
     }
@@ -154,7 +152,14 @@ export class SharedTable {
     return room;
   }
 
-  #write(at: number, position: number): void {
-    writeSync(this.#fd, this.#bytes, at * 8, this.#entry * 8, position + at * 8);
+  /** False: the file system has no room left. */
+  #write(at: number, position: number): boolean {
+    try {
+      writeSync(this.#fd, this.#bytes, at * 8, this.#entry * 8, position + at * 8);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return false;
+      throw error;
+    }
   }
 }

@@ -46,6 +46,7 @@ import { sslModule } from '../modules/ssl.ts';
 import { SSL_VARIABLES } from '../modules/ssl-variables.ts';
 import { STUB_STATUS_VARIABLES, stubStatusModule } from '../modules/stub-status.ts';
 import { subModule } from '../modules/sub.ts';
+import { prepareTempPaths } from '../modules/temp-paths.ts';
 import { tryFilesModule } from '../modules/try-files.ts';
 import { upstreamModule } from '../modules/upstream.ts';
 import { CORE_PREFIXES, CORE_VARIABLES } from '../modules/variables.ts';
@@ -106,6 +107,7 @@ export const PREPARE: readonly Prepare[] = [
   prepareCharset,
   prepareReferers,
   prepareProxy,
+  prepareTempPaths,
 ];
 
 export const BUILT_IN_VARIABLES: readonly (readonly [string, Variable])[] = [

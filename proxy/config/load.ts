@@ -6,6 +6,7 @@ import { ServerTable } from '../http/virtual-server.ts';
 import type { ListenAddress } from '../listen/address.ts';
 import type { LogFile } from '../log.ts';
 import { checkEvents } from '../modules/events.ts';
+import { STUB_STATUS_VARIABLES, showCounters } from '../modules/stub-status.ts';
 import { lookupHost } from '../resolver-hosts.ts';
 import type { Surroundings } from '../surroundings.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -79,6 +80,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   for (const act of compiler.atEnd) act();
   checkEvents(compiler);
   if (compiler.hasHttp) variables.resolve();
+  if (variables.isUsed(STUB_STATUS_VARIABLES)) showCounters(compiler);
   for (const listen of compiler.listens.values()) {
     listen.table = new ServerTable(listen.defaultServer, listen.servers, (name) =>
       compiler.warn(`conflicting server name "${name}" on ${listen.text}, ignored`),

@@ -120,6 +120,11 @@ export class VariableTable {
     return ref?.variable ? ref.get(r) : this.find(name.toLowerCase())?.get(r);
   }
 
+  /** Whether the configuration names one of them. */
+  isUsed(list: readonly (readonly [string, Variable])[]): boolean {
+    return list.some(([name]) => this.#references.has(name));
+  }
+
   /** Binds every reference; raises nginx's `unknown "x" variable`. */
   resolve(): void {
     for (const ref of this.#references.values()) {

@@ -5,7 +5,7 @@ import type { ListenAddress } from '../listen/address.ts';
 import type { ClientHello } from '../listen/tls-hello.ts';
 import type { Trace } from './trace.ts';
 
-/** Counters that `$connections_*` and stub_status show; one set a worker. */
+/** Counts that `$connections_*` and stub_status show. */
 export interface ConnectionCounters {
   accepted: number;
   handled: number;
@@ -16,15 +16,65 @@ export interface ConnectionCounters {
   waiting: number;
 }
 
-export const counters: ConnectionCounters = {
-  accepted: 0,
-  handled: 0,
-  requests: 0,
-  active: 0,
-  reading: 0,
-  writing: 0,
-  waiting: 0,
-};
+/** Those of this process. They are accessors so that who shares them with other workers can be told of a change. */
+class ProcessCounters implements ConnectionCounters {
+  accepted = 0;
+  handled = 0;
+  #requests = 0;
+  #active = 0;
+  #reading = 0;
+  #writing = 0;
+  #waiting = 0;
+  /** Called at each change. */
+  onChange: (() => void) | undefined;
+
+  get requests(): number {
+    return this.#requests;
+  }
+
+  set requests(value: number) {
+    this.#requests = value;
+    this.onChange?.();
+  }
+
+  get active(): number {
+    return this.#active;
+  }
+
+  set active(value: number) {
+    this.#active = value;
+    this.onChange?.();
+  }
+
+  get reading(): number {
+    return this.#reading;
+  }
+
+  set reading(value: number) {
+    this.#reading = value;
+    this.onChange?.();
+  }
+
+  get writing(): number {
+    return this.#writing;
+  }
+
+  set writing(value: number) {
+    this.#writing = value;
+    this.onChange?.();
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  set waiting(value: number) {
+    this.#waiting = value;
+    this.onChange?.();
+  }
+}
+
+export const counters = new ProcessCounters();
 
 let lastNumber = 0;
 

@@ -3,6 +3,7 @@
 // discarded. The downstream feeds it; the framing (Content-Length or chunked) is taken off here.
 import { closeSync, mkdirSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { coreModule } from '../modules/core-rows.ts';
+import { bodyTempPath } from '../modules/temp-paths.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -122,7 +123,7 @@ export class RequestBody {
     const conf = coreModule.location(this.#r.location);
     const store = new BodyStore(
       conf.client_body_buffer_size,
-      conf.client_body_temp_path,
+      bodyTempPath(this.#r.location),
       conf.client_body_in_file_only,
     );
     this.store = store;
@@ -134,7 +135,7 @@ export class RequestBody {
         } catch (error) {
           this.#r.log(
             'crit',
-            `writing the request body to "${conf.client_body_temp_path}" failed: ${(error as Error).message}`,
+            `writing the request body to "${bodyTempPath(this.#r.location)}" failed: ${(error as Error).message}`,
           );
           this.fail(500);
         }

@@ -104,8 +104,8 @@ export const coreModule = defineModule('core', {
     client_max_body_size: size(HSL, '1m'),
     client_body_buffer_size: size(HSL, '16k'),
     client_body_timeout: time(HSL, '60s'),
-    client_body_temp_path: custom(HSL, '1-4', {
-      default: 'client_body_temp',
+    client_body_temp_path: custom<string | undefined>(HSL, '1-4', {
+      default: undefined,
       syntax: 'path [level1 [level2 [level3]]]',
       defaultText: 'client_body_temp',
       set: (cf) => cf.compiler.fullPath(cf.args[0]!),

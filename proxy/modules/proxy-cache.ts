@@ -22,6 +22,7 @@ import { lifecycle } from '../lifecycle.ts';
 import { FileCache } from '../upstream/cache/file-cache.ts';
 import type { CacheSettings } from '../upstream/cache/settings.ts';
 import { NEXT_WORDS } from '../upstream/next-upstream.ts';
+import { neededDirectory } from '../worker-directories.ts';
 
 /** A cache that `proxy_cache` names before or after its `proxy_cache_path`. */
 interface NamedCache {
@@ -242,6 +243,7 @@ function readPath(cf: Cf): FileCache {
     maxKeys: Math.floor(zoneBytes / KEY_BYTES),
   });
   caches.set(name, cache);
+  neededDirectory(cf.compiler, directory);
   zoneNamed(cf, name, 'proxy_cache').sizeBytes = zoneBytes;
   lifecycle.start.add(() => cache.start());
   return cache;

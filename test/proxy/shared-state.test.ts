@@ -1,6 +1,7 @@
 // What nginx keeps in shared memory is one for all worker processes: the state of an upstream's servers (`zone`), the
 // counts of connections, the index of a cache, TLS sessions. It holds when a worker is killed, and for as long as in
 // nginx when the configuration is loaded again.
+import { readdirSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type FakeUpstream, fakeUpstream, ok } from './fake-upstream.ts';
@@ -179,5 +180,133 @@ describe('zone of an upstream', () => {
     await killWorker(proxy, one);
     // The master hears of the death in its own time.
     await until(async () => statusOf(await three.get('/')) === 200);
+  });
+});
+
+describe('counts of connections', () => {
+  const numbers = (answer: string): number[] => (bodyOf(answer).match(/\d+/g) ?? []).map(Number);
+
+  it('are sums over all workers; those of a dead one are given back, but for what only grows', async () => {
+    proxy = await start('server { @server location /status { stub_status; } }', 3);
+    const clients = await clientsOf(proxy, 3);
+    // [active, accepted, handled, requests, reading, writing, waiting]
+    const status = async (): Promise<number[]> => numbers(await clients[2]!.get('/status'));
+    await until(async () => (await status()).join(' ').endsWith(' 0 1 2'));
+    const before = await status();
+    expect(before[0]).toBe(3);
+    expect(before[1]).toBe(before[2]);
+    await killWorker(proxy, clients[0]!);
+    await until(async () => (await status())[0] === 2);
+    const after = await status();
+    expect(after[1]).toBe(before[1]);
+    expect(after[3]).toBeGreaterThan(before[3]!);
+    proxy.signal('SIGHUP');
+    const old = clients.map((client) => client.pid);
+    const fresh = await clientsOf(proxy, 2, old);
+    expect(numbers(await fresh[0]!.get('/status'))[3]).toBeGreaterThan(after[3]!);
+  });
+
+  it('are variables, too', async () => {
+    proxy = await start('server { @server location /active { return 200 $connections_active; } }', 2);
+    const [one, two] = (await clientsOf(proxy, 2)) as [Client, Client];
+    await until(async () => bodyOf(await one.get('/active')) === '2');
+    expect(bodyOf(await two.get('/active'))).toBe('2');
+  });
+});
+
+describe('a cache', () => {
+  const conf = (port: number, path: string, location: string): string =>
+    `proxy_cache_path ${path}; proxy_cache c; proxy_cache_valid 200 1h;
+     server { @server location / { proxy_pass http://127.0.0.1:${port}; ${location} add_header X-Cache $upstream_cache_status; } }`;
+  const statusIn = (answer: string): string | undefined => headerOf(answer, 'X-Cache');
+
+  it('counts uses of all workers', async () => {
+    const [server] = await servers(1);
+    proxy = await start(conf(server!.port, 'cache keys_zone=c:1m', 'proxy_cache_min_uses 3;'), 3);
+    const clients = await clientsOf(proxy, 3);
+    for (const client of clients) expect(statusIn(await client.get('/'))).toBe('MISS');
+    for (const client of clients) expect(statusIn(await client.get('/'))).toBe('HIT');
+    expect(server!.requests).toHaveLength(3);
+  });
+
+  it('remembers errors for all workers, also when the one that met it is dead', async () => {
+    const server = await fakeUpstream(({ socket }) => void socket.destroy());
+    stops.push(() => server.stop());
+    proxy = await start(conf(server.port, 'cache keys_zone=c:1m', 'proxy_cache_valid 502 1h;'), 2);
+    const [one, two] = (await clientsOf(proxy, 2)) as [Client, Client];
+    expect(statusOf(await one.get('/'))).toBe(502);
+    await killWorker(proxy, one);
+    expect(statusOf(await two.get('/'))).toBe(502);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('lets one worker fetch while the others wait, and another when that one dies', async () => {
+    let answer = (): void => {};
+    const server = await fakeUpstream(({ socket }) => {
+      answer = () => void socket.end(ok('here'));
+    });
+    stops.push(() => server.stop());
+    const location = 'proxy_cache_lock on; proxy_cache_lock_age 1h; proxy_cache_lock_timeout 1h;';
+    proxy = await start(conf(server.port, 'cache keys_zone=c:1m', location), 3);
+    const [one, two, three] = (await clientsOf(proxy, 3)) as [Client, Client, Client];
+    const asked = (count: number) =>
+      until(async () => (await get(proxy!.port, '/pid')) !== '' && server.requests.length === count);
+    void one.get('/');
+    await asked(1);
+    const second = two.get('/');
+    // Once that worker has answered another question it has read this one, too, and waits.
+    await clientsOf(proxy, 1, [one.pid, three.pid]);
+    expect(server.requests).toHaveLength(1);
+    await killWorker(proxy, one);
+    await asked(2);
+    const third = three.get('/');
+    answer();
+    expect(statusIn(await second)).toBe('MISS');
+    expect(statusIn(await third)).toBe('HIT');
+    expect(server.requests).toHaveLength(2);
+  });
+
+  it('updates a stale response once for all workers', async () => {
+    let answer: (() => void) | undefined;
+    const server = await fakeUpstream(({ socket }) => {
+      const body = String(server.requests.length);
+      const send = (): void => void socket.end(ok(body, 'X-Accel-Expires: @1'));
+      if (server.requests.length === 1) send();
+      else answer = send;
+    });
+    stops.push(() => server.stop());
+    proxy = await start(
+      conf(server.port, 'cache keys_zone=c:1m', 'proxy_cache_background_update on; proxy_cache_use_stale updating;'),
+      2,
+    );
+    const [one, two] = (await clientsOf(proxy, 2)) as [Client, Client];
+    await one.get('/');
+    expect(statusIn(await one.get('/'))).toBe('STALE');
+    await until(async () => (await get(proxy!.port, '/pid')) !== '' && server.requests.length === 2);
+    for (let i = 0; i < 3; i++) expect(statusIn(await two.get('/'))).toBe('UPDATING');
+    expect(server.requests).toHaveLength(2);
+    answer!();
+    await until(async () => bodyOf(await two.get('/')) === '2');
+  });
+
+  it('keeps within max_size whichever worker fills it, across a reload', async () => {
+    const server = await fakeUpstream(({ socket }) => void socket.end(ok('x'.repeat(50_000))));
+    stops.push(() => server.stop());
+    const path = 'cache keys_zone=c:1m max_size=200k manager_sleep=10ms use_temp_path=off';
+    proxy = await start(conf(server.port, path, ''), 2);
+    const files = (): number => readdirSync(`${proxy!.dir}/cache`).filter((name) => /^[0-9a-f]{32}$/.test(name)).length;
+    let clients = await clientsOf(proxy, 2);
+    for (let i = 0; i < 12; i++) await clients[i % 2]!.get(`/${i}`);
+    await until(async () => (await get(proxy!.port, '/pid')) !== '' && files() <= 4);
+    // The oldest went; the last one is still there, for both.
+    for (const client of clients) expect(statusIn(await client.get('/11'))).toBe('HIT');
+    proxy.signal('SIGHUP');
+    clients = await clientsOf(
+      proxy,
+      2,
+      clients.map((client) => client.pid),
+    );
+    for (let i = 20; i < 26; i++) await clients[i % 2]!.get(`/${i}`);
+    await until(async () => (await get(proxy!.port, '/pid')) !== '' && files() <= 4);
   });
 });

@@ -8,7 +8,8 @@ import { moveFile } from '../move-file.ts';
 import type { TempPath } from '../settings.ts';
 import { tempFileName } from '../temp-file.ts';
 import { type CacheHeader, type CacheKey, decodeHeader, encodeHeader, variantOf } from './cache-header.ts';
-import type { CacheNode, FileCache } from './file-cache.ts';
+import type { CacheNode } from './cache-node.ts';
+import type { FileCache } from './file-cache.ts';
 import type { CacheSettings } from './settings.ts';
 
 /** What looking found: fresh, stale, stale and being updated, nothing, nothing yet worth keeping, or wait. */
@@ -71,11 +72,10 @@ export class CacheEntry {
   look(): Found | number {
     let otherwise: Found = 'nothing';
     if (!this.#node) {
-      const { node, isNew } = this.cache.take(this.#digest);
+      const { node, isNew } = this.cache.index.take(this.#digest);
       this.#node = node;
-      if (node.error !== 0 && node.errorValidS >= nowS()) return node.error;
-      if (isNew || node.error !== 0) {
-        node.error = 0;
+      if (node.error !== 0) return node.error;
+      if (isNew) {
         if (this.#settings.minUses > 1) otherwise = 'scarce';
       } else if (!node.exists && node.uses < this.#settings.minUses) return 'scarce';
     }
@@ -116,19 +116,21 @@ export class CacheEntry {
     this.headText = bytes.toString('latin1', this.key.headerStart, header.bodyStart);
     const node = this.#node!;
     if (!node.exists) {
-      node.exists = true;
-      this.cache.resize(node, this.lengthBytes);
+      this.cache.index.change(node, () => this.cache.resize(node, this.lengthBytes));
+      this.cache.grown();
     }
     const now = nowS();
     if (header.validS >= now) return 'fresh';
     this.isStaleWhileUpdating = header.validS + header.updatingS >= now;
     this.isStaleOnError = header.validS + header.errorS >= now;
-    if (node.isUpdating && (node.handedOverUntilMs === 0 || node.handedOverUntilMs > Date.now())) return 'updating';
-    node.isUpdating = true;
-    node.handedOverUntilMs = 0;
-    this.#isUpdating = true;
-    this.#lockUntilMs = node.lockUntilMs;
-    return 'stale';
+    return this.cache.index.change(node, () => {
+      if (node.isUpdating && (node.handedOverUntilMs === 0 || node.handedOverUntilMs > Date.now())) return 'updating';
+      node.isUpdating = true;
+      node.handedOverUntilMs = 0;
+      this.#isUpdating = true;
+      this.#lockUntilMs = node.lockUntilMs;
+      return 'stale';
+    });
   }
 
   /** The file is of another variant: ours has a name of its own. */
@@ -137,7 +139,7 @@ export class CacheEntry {
       this.#r.log('crit', `cache file "${this.path}" has incorrect vary hash`);
       return 'nothing';
     }
-    this.#node!.count--;
+    this.cache.index.giveBack(this.#node!);
     this.#node = undefined;
     this.#isSecondary = true;
     this.#digest = variant;
@@ -147,15 +149,17 @@ export class CacheEntry {
   #lock(): Found {
     if (!this.#settings.isLocking) return 'nothing';
     const node = this.#node!;
-    const now = Date.now();
-    if (!node.isUpdating || node.lockUntilMs <= now) {
-      node.isUpdating = true;
-      node.lockUntilMs = now + this.#settings.lockAgeMs;
-      this.#isUpdating = true;
-      this.#lockUntilMs = node.lockUntilMs;
-      return 'nothing';
-    }
-    return this.#lockTimeoutMs === 0 ? 'scarce' : 'wait';
+    return this.cache.index.change(node, () => {
+      const now = Date.now();
+      if (!node.isUpdating || node.lockUntilMs <= now) {
+        node.isUpdating = true;
+        node.lockUntilMs = now + this.#settings.lockAgeMs;
+        this.#isUpdating = true;
+        this.#lockUntilMs = node.lockUntilMs;
+        return 'nothing';
+      }
+      return this.#lockTimeoutMs === 0 ? 'scarce' : 'wait';
+    });
   }
 
   /** Calls `again` when it is worth looking again. */
@@ -183,15 +187,20 @@ export class CacheEntry {
   /** Leaves the update to a request in the background, which takes it over. */
   handOver(): void {
     this.#isUpdating = false;
-    this.#node!.handedOverUntilMs = Date.now() + HAND_OVER_MS;
+    const node = this.#node!;
+    this.cache.index.change(node, () => {
+      node.handedOverUntilMs = Date.now() + HAND_OVER_MS;
+    });
   }
 
   /** That request: the update is ours now. */
   takeOver(): void {
     const node = this.#node!;
-    node.handedOverUntilMs = 0;
     this.#isUpdating = true;
-    this.#lockUntilMs = node.lockUntilMs;
+    this.cache.index.change(node, () => {
+      node.handedOverUntilMs = 0;
+      this.#lockUntilMs = node.lockUntilMs;
+    });
   }
 
   /** The stale response is being replaced: its times no longer hold. */
@@ -201,7 +210,7 @@ export class CacheEntry {
 
   /** After a bypass: the response is to be kept all the same. */
   claim(): void {
-    if (!this.#node) this.#node = this.cache.take(this.#digest).node;
+    if (!this.#node) this.#node = this.cache.index.take(this.#digest).node;
   }
 
   // ---- writing
@@ -231,12 +240,15 @@ export class CacheEntry {
 
   #useMainKey(): void {
     const node = this.#node!;
-    node.count--;
-    node.isUpdating = false;
+    const { index } = this.cache;
+    index.change(node, () => {
+      node.isUpdating = false;
+    });
+    index.giveBack(node);
     node.wake();
     this.#digest = this.key.digest;
     this.#isSecondary = false;
-    this.#node = this.cache.take(this.#digest).node;
+    this.#node = index.take(this.#digest).node;
   }
 
   /** Adds a piece of the body. */
@@ -281,14 +293,15 @@ export class CacheEntry {
       isThere = false;
       this.#r.log('crit', `rename() "${this.#partPath}" to "${path}" failed ${errnoText(error)}`);
     }
-    node.count--;
-    node.error = 0;
-    if (isThere) {
-      node.exists = true;
-      this.cache.resize(node, this.#partBytes);
-    }
-    node.isUpdating = false;
+    const { index } = this.cache;
+    index.change(node, () => {
+      node.error = 0;
+      node.isUpdating = false;
+      if (isThere) this.cache.resize(node, this.#partBytes);
+    });
+    index.giveBack(node);
     node.wake();
+    this.cache.grown();
     this.closeFile();
   }
 
@@ -321,15 +334,19 @@ export class CacheEntry {
     this.#dropPart();
     const node = this.#node;
     if (!node) return;
-    node.count--;
-    if (this.#isUpdating && node.lockUntilMs === this.#lockUntilMs) {
-      node.isUpdating = false;
-      node.wake();
+    const { index } = this.cache;
+    const isOurs = this.#isUpdating;
+    if (isOurs || this.error !== 0) {
+      index.change(node, () => {
+        if (isOurs && node.lockUntilMs === this.#lockUntilMs) node.isUpdating = false;
+        if (this.error === 0) return;
+        node.error = this.error;
+        if (this.header.validS) node.errorValidS = this.header.validS;
+      });
     }
-    if (this.error !== 0) {
-      node.error = this.error;
-      if (this.header.validS) node.errorValidS = this.header.validS;
-    } else if (!node.exists && node.count === 0 && this.#settings.minUses === 1) this.cache.forget(node);
+    index.giveBack(node);
+    if (isOurs) node.wake();
+    if (this.error === 0 && !node.exists && this.#settings.minUses === 1) index.forget(node);
   }
 
   /** The file that is being read is not needed any longer. */

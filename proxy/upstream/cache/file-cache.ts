@@ -1,9 +1,15 @@
-// One cache (`proxy_cache_path`): an index of its files in memory, least recently used first, and the files themselves.
-// A manager takes out what was not asked for in `inactive`, and the oldest when there is too much; a loader finds the
-// files that were there before us. The index is each worker's own, the files are shared: what is not in the index is
-// still looked for on disk. Mirrors ngx_http_file_cache.c.
+// One cache (`proxy_cache_path`): an index of its files, and the files themselves. A manager takes out what was not asked
+// for in `inactive`, and the oldest when there is too much; a loader finds the files that were there before us. Workers
+// of one master share the index, and one of them is manager and loader; what is not in the index is still looked for on
+// disk. Mirrors ngx_http_file_cache.c.
+import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, statfsSync, statSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { workerPlace } from '../../worker-place.ts';
+import { zoneDirectory } from '../../zone-directory.ts';
+import type { CacheIndex, CacheNode } from './cache-node.ts';
+import { LocalIndex } from './local-index.ts';
+import { SharedIndex } from './shared-index.ts';
 
 export interface FileCacheSettings {
   /** Of the zone. */
@@ -21,48 +27,29 @@ export interface FileCacheSettings {
   readonly maxKeys: number;
 }
 
-export class CacheNode {
-  readonly key: string;
-  uses = 0;
-  /** Requests that work on it. */
-  count = 0;
-  exists = false;
-  /** Somebody is fetching it anew. */
-  isUpdating = false;
-  /** Status that is remembered instead of a file (502, 504). */
-  error = 0;
-  errorValidS = 0;
-  sizeBytes = 0;
-  expireMs = 0;
-  lockUntilMs = 0;
-  /** Until when a request in the background is awaited that takes the update over; 0: none is. */
-  handedOverUntilMs = 0;
-  /** Requests that wait for it to be filled. */
-  readonly waiting = new Set<() => void>();
-
-  constructor(key: string) {
-    this.key = key;
-  }
-
-  /** Lets the waiting ones look again. */
-  wake(): void {
-    const all = [...this.waiting];
-    this.waiting.clear();
-    for (const look of all) look();
-  }
-}
-
 const LOADER_DELAY_MS = 60_000;
 const MANAGER_MS = 10_000;
 
 export class FileCache {
   readonly settings: FileCacheSettings;
-  readonly #nodes = new Map<string, CacheNode>();
-  #sizeBytes = 0;
+  #index: CacheIndex | undefined;
   #manager: NodeJS.Timeout | undefined;
 
   constructor(settings: FileCacheSettings) {
     this.settings = settings;
+  }
+
+  /** Everybody's, where there are workers; made when the first request needs it. */
+  get index(): CacheIndex {
+    if (this.#index) return this.#index;
+    const { name, directory, levels, inactiveMs, maxKeys } = this.settings;
+    const settings = { inactiveMs, maxKeys, unlink: (key: string) => this.#unlink(key) };
+    const zones = workerPlace().cycle > 0 ? zoneDirectory() : undefined;
+    if (zones) {
+      const text = `${name} ${directory} ${levels.join(':')} ${maxKeys}`;
+      this.#index = new SharedIndex(zones, `cache-${createHash('sha1').update(text).digest('hex')}`, settings);
+    } else this.#index = new LocalIndex(settings);
+    return this.#index;
   }
 
   /** Path of the file of a digest: levels are cut from its end. */
@@ -76,31 +63,14 @@ export class FileCache {
     return `${path}/${digest}`;
   }
 
-  /** The node of a digest, made when it is not there; it counts as used and as being worked on. */
-  take(digest: string): { node: CacheNode; isNew: boolean } {
-    let node = this.#nodes.get(digest);
-    const isNew = node === undefined;
-    if (node) this.#nodes.delete(digest);
-    else {
-      node = new CacheNode(digest);
-      if (this.#nodes.size >= this.settings.maxKeys) this.#forceOut();
-    }
-    this.#nodes.set(digest, node);
-    node.uses++;
-    node.count++;
-    node.expireMs = Date.now() + this.settings.inactiveMs;
-    return { node, isNew };
-  }
-
-  /** Drops a node that came to nothing. */
-  forget(node: CacheNode): void {
-    if (this.#nodes.get(node.key) === node) this.#nodes.delete(node.key);
-  }
-
-  /** Notes the size of a node's file. */
+  /** Notes the size of a node's file, where `change` is at work on it. */
   resize(node: CacheNode, bytes: number): void {
-    this.#sizeBytes += bytes - node.sizeBytes;
+    node.exists = true;
     node.sizeBytes = bytes;
+  }
+
+  /** A file came: is there too much now? */
+  grown(): void {
     if (this.#isTooLarge()) this.#schedule(this.settings.managerSleepMs);
   }
 
@@ -110,11 +80,12 @@ export class FileCache {
   }
 
   #isTooLarge(): boolean {
-    if (this.#sizeBytes > this.settings.maxSizeBytes) return true;
-    if (this.settings.minFreeBytes === 0) return false;
+    const { maxSizeBytes, minFreeBytes } = this.settings;
+    if (maxSizeBytes !== Number.POSITIVE_INFINITY && this.index.totalBytes > maxSizeBytes) return true;
+    if (minFreeBytes === 0) return false;
     try {
       const { bavail, bsize } = statfsSync(this.settings.directory);
-      return bavail * bsize < this.settings.minFreeBytes;
+      return bavail * bsize < minFreeBytes;
     } catch {
       return false;
     }
@@ -122,7 +93,7 @@ export class FileCache {
 
   /** The process serves: the manager and, later, the loader begin. */
   start(): void {
-    if (this.#manager) return;
+    if (this.#manager || workerPlace().slot !== 0) return;
     this.#schedule(Math.min(MANAGER_MS, Math.max(1000, this.settings.inactiveMs)));
     setTimeout(() => this.#load(), LOADER_DELAY_MS).unref();
   }
@@ -134,52 +105,25 @@ export class FileCache {
   }
 
   #manage(): void {
-    const now = Date.now();
-    let files = 0;
-    let next = MANAGER_MS;
-    for (const node of this.#nodes.values()) {
-      if (node.expireMs > now) {
-        next = Math.min(next, Math.max(1000, node.expireMs - now));
-        break;
-      }
-      if (node.count > 0) continue;
-      this.#delete(node);
-      if (++files >= this.settings.managerFiles) {
-        next = this.settings.managerSleepMs;
-        break;
-      }
-    }
+    const { managerFiles, managerSleepMs } = this.settings;
+    const expired = this.index.expire(managerFiles);
+    let { files } = expired;
+    let next = files < managerFiles ? Math.min(MANAGER_MS, Math.max(1000, expired.nextMs)) : managerSleepMs;
     while (this.#isTooLarge()) {
-      if (!this.#forceOut()) break;
-      if (++files >= this.settings.managerFiles) {
-        next = this.settings.managerSleepMs;
+      if (files++ >= managerFiles) {
+        next = managerSleepMs;
         break;
       }
+      if (!this.index.forceOut()) break;
     }
     this.#schedule(next);
   }
 
-  /** Takes out the node that was not used for longest. */
-  #forceOut(): boolean {
-    let tries = 20;
-    for (const node of this.#nodes.values()) {
-      if (node.count === 0) {
-        this.#delete(node);
-        return true;
-      }
-      if (--tries === 0) break;
-    }
-    return false;
-  }
-
-  #delete(node: CacheNode): void {
-    this.#nodes.delete(node.key);
-    this.#sizeBytes -= node.sizeBytes;
-    if (!node.exists) return;
+  #unlink(key: string): void {
     try {
-      unlinkSync(this.pathOf(node.key));
+      unlinkSync(this.pathOf(key));
     } catch {
-      // Another worker was quicker, or somebody purged it.
+      // Somebody purged it.
     }
   }
 
@@ -196,20 +140,16 @@ export class FileCache {
         const path = `${directory}/${entry.name}`;
         if (entry.isDirectory()) {
           if (entry.name !== 'temp') walk(path);
-        } else if (/^[0-9a-f]{32}$/.test(entry.name) && !this.#nodes.has(entry.name)) {
-          const node = new CacheNode(entry.name);
-          node.uses = 1;
-          node.exists = true;
-          node.expireMs = Date.now() + this.settings.inactiveMs;
-          this.#nodes.set(entry.name, node);
+        } else if (/^[0-9a-f]{32}$/.test(entry.name)) {
           try {
-            this.resize(node, statSync(path).size);
+            this.index.add(entry.name, statSync(path).size);
           } catch {
-            this.#nodes.delete(entry.name);
+            // It was taken out in the meantime.
           }
         }
       }
     };
     walk(this.settings.directory);
+    this.grown();
   }
 }
