@@ -332,12 +332,19 @@ export class Arbiter {
     for (const worker of this.workers.values()) worker.kill(signal);
   }
 
+  /** A handler that sleeps or computes sees the mark, ends as CPython's would by SystemExit, and its client is told. */
+  #quitWorkers(): void {
+    if (versionProfile().timeoutAnswers500) for (const worker of this.workers.values()) worker.heartbeat.markAborted();
+    this.#killWorkers('SIGQUIT');
+  }
+
   /** Closes the listeners, tells the workers, and waits for them: gracefully up to graceful_timeout, quickly up to a moment. */
   async #stop(isGraceful = true): Promise<void> {
     const keepsPath = this.#newMasterPid !== 0 || this.#oldMasterPid !== 0;
     for (const listener of this.#listeners) listener.close(!keepsPath);
     this.#listeners = [];
-    this.#killWorkers(isGraceful ? 'SIGTERM' : 'SIGQUIT');
+    if (isGraceful) this.#killWorkers('SIGTERM');
+    else this.#quitWorkers();
     let isQuick = !isGraceful;
     // A blocked handler cannot run Node's signal handlers as CPython runs its own, so a quick stop does not wait for it.
     const quickMs = 500;
@@ -347,7 +354,7 @@ export class Arbiter {
         if (isQuick || (signal !== 'SIGINT' && signal !== 'SIGQUIT')) continue;
         this.#log.info('Quick shutdown requested');
         isQuick = true;
-        this.#killWorkers('SIGQUIT');
+        this.#quitWorkers();
         limit = Date.now() + 2000;
       }
       this.#forgetEnded();

@@ -107,6 +107,15 @@ export class Cycle {
     }
   }
 
+  /** Gives the task up: what an application sees as CancelledError ends it, so the answer is the one to an error. */
+  async cancel(): Promise<void> {
+    if (this.isComplete) return;
+    this.#server.logError('Exception in ASGI application\nCancelledError: Task cancelled');
+    if (this.#isStarted) this.#connection.close();
+    else await this.#send500();
+    this.isDisconnected = true;
+  }
+
   readonly receive = async (): Promise<ReceiveMessage> => {
     if (this.#waitsForContinue && !this.#connection.isClosing) {
       this.#connection.write(Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'));

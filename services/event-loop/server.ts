@@ -58,6 +58,7 @@ export class AsgiServer {
   readonly #lifespan: Lifespan;
   readonly #listeners: net.Server[] = [];
   readonly #sessions = new Set<WebSocketSession>();
+  readonly #cycles = new Set<Cycle>();
   #tasks = 0;
   #total = 0;
   #isForced = false;
@@ -135,7 +136,11 @@ export class AsgiServer {
   /** Runs one request as a task. */
   run(cycle: Cycle, app: AsgiApp): void {
     this.#tasks++;
-    void cycle.run(app).finally(() => this.#tasks--);
+    this.#cycles.add(cycle);
+    void cycle.run(app).finally(() => {
+      this.#tasks--;
+      this.#cycles.delete(cycle);
+    });
   }
 
   /** Runs a WebSocket as a task. */
@@ -171,8 +176,11 @@ export class AsgiServer {
       this.log.info('Waiting for background tasks to complete. (CTRL+C to force quit)');
       while (this.#tasks > 0 && !isOver()) await pause(100);
     }
-    if (this.#tasks > 0 && Date.now() >= deadline) {
-      this.log.error(`Cancel ${this.#tasks} running task(s), timeout graceful shutdown exceeded`);
+    if ((this.connections.size > 0 || this.#tasks > 0) && isOver()) {
+      if (!this.#isForced) {
+        this.log.error(`Cancel ${this.#tasks} running task(s), timeout graceful shutdown exceeded`);
+      }
+      await Promise.all([...this.#cycles].map((cycle) => cycle.cancel()));
     }
     if (!this.#isForced) await this.stopApplication();
   }

@@ -46,22 +46,33 @@ function value(row: SettingRow, text: string): unknown {
   return text;
 }
 
-/** How far one word is from another: the number of letters to change. */
-function distance(one: string, other: string): number {
-  let previous = Array.from({ length: other.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= one.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= other.length; j++) {
-      const cost = one[i - 1] === other[j - 1] ? 0 : 1;
-      current.push(Math.min((previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1, (previous[j - 1] ?? 0) + cost));
+/** How many letters two words share, in order: the longest common part, and then left and right of it. */
+function sharedLetters(one: string, other: string): number {
+  let [best, from, at] = [0, 0, 0];
+  for (let i = 0; i < one.length; i++) {
+    for (let j = 0; j < other.length; j++) {
+      let length = 0;
+      while (i + length < one.length && one[i + length] === other[j + length]) length++;
+      if (length > best) [best, from, at] = [length, i, j];
     }
-    previous = current;
   }
-  return previous.at(-1) ?? 0;
+  if (best === 0) return 0;
+  const left = sharedLetters(one.slice(0, from), other.slice(0, at));
+  return best + left + sharedLetters(one.slice(from + best), other.slice(at + best));
+}
+
+/** The likeliest of the known words, as difflib's get_close_matches() finds them. */
+function closeMatches(word: string, known: readonly string[]): string[] {
+  const alike = (each: string): number => (2 * sharedLetters(each, word)) / (each.length + word.length);
+  return known
+    .filter((each) => alike(each) >= 0.6)
+    .sort((one, other) => alike(other) - alike(one) || (one < other ? 1 : -1))
+    .slice(0, 3)
+    .sort();
 }
 
 function unknownOption(flag: string, known: readonly string[]): ClickError {
-  const near = known.filter((each) => distance(each, flag) <= Math.max(1, Math.floor(flag.length * 0.4))).sort();
+  const near = closeMatches(flag, known);
   const hint =
     near.length === 0
       ? ''

@@ -93,7 +93,7 @@ export class WorkerProcess {
   }
 }
 
-/** The parent. run() gives the exit status. */
+/** The parent. run() gives the exit status: 0 also when a worker could not start, as Uvicorn's does. */
 export class Multiprocess {
   readonly #settings: UvicornSettings;
   readonly #app: string;
@@ -142,10 +142,8 @@ export class Multiprocess {
     for (const worker of this.#workers) await worker.join(this.#log);
     bound.close(true);
     this.#log.info(`Stopping parent process [${process.pid}]`);
-    return this.#failed ? 1 : 0;
+    return 0;
   }
-
-  #failed = false;
 
   get #healthMs(): number {
     return this.#settings.timeout_worker_healthcheck * 1000;
@@ -166,7 +164,6 @@ export class Multiprocess {
       await worker.kill(this.#log);
       if (worker.status === STARTUP_FAILURE) {
         this.#log.error(`Child process [${worker.pid}] failed to start, stopping the parent process.`);
-        this.#failed = true;
         this.#shouldExit = true;
         return;
       }

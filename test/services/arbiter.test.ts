@@ -73,10 +73,10 @@ it('replaces all workers on HUP without losing a request, and reads the config f
   await server.stop();
 });
 
-it('finishes a request in hand on TERM, and does not wait for it on INT', async () => {
+it('finishes a request in hand on TERM, and breaks it off on INT', async () => {
   for (const [signal, expected] of [
     ['SIGTERM', 200],
-    ['SIGINT', undefined],
+    ['SIGINT', 500],
   ] as const) {
     const { server, port } = await gunicorn([FLASK]);
     await get(port, '/');
@@ -226,7 +226,8 @@ it('starts a second master on USR2, which takes over when the first goes', async
   );
   process.kill(second, 'SIGTERM');
   await server.exited;
-  expect(isAlive(second)).toBe(false);
+  // Its end of the pipes is closed a moment before it is gone.
+  while (isAlive(second)) await new Promise((done) => setTimeout(done, 25));
 });
 
 it('retires a worker after max_requests', async () => {
