@@ -25,22 +25,30 @@ afterAll(async () => {
 });
 
 /** What two servers cannot have in common becomes a name. */
-function neutral(text: string, port: number): string {
-  return text
+function neutral(text: string, ports: readonly number[]): string {
+  let out = text
     .replace(/^(date): [^\r]*/gim, '$1: now')
-    .replaceAll(String(port), 'PORT')
+    // A set in Python, whose order is another in each process.
+    .replace(/^Allow: (.*)\r$/m, (_, methods: string) => `Allow: ${methods.split(', ').sort().join(', ')}\r`)
     .replace(/"client":\["127\.0\.0\.1",\d+\]/, '"client":["127.0.0.1",0]')
     .replace(/"pid":\d+/, '"pid":0');
+  ports.forEach((port, index) => {
+    out = out.replaceAll(String(port), `PORT${index}`);
+  });
+  // The lengths of what was replaced.
+  return out.includes('"pid":0') ? out.replace(/^(content-length): \d+/im, '$1: LENGTH') : out;
 }
 
-async function compare(pair: Pair<number>, bytes: string): Promise<void> {
-  const [real, ours] = await Promise.all([rawRequest(pair.real, bytes), rawRequest(pair.ours, bytes)]);
-  expect(neutral(ours, pair.ours)).toBe(neutral(real, pair.real));
+/** How a proxy cuts a body into chunks depends on when the pieces came. */
+function unchunked(answer: string): string {
+  if (!/^transfer-encoding: chunked\r$/im.test(answer)) return answer;
+  const end = answer.indexOf('\r\n\r\n') + 4;
+  return answer.slice(0, end) + answer.slice(end).replace(/(?:^|\r\n)[0-9a-f]+\r\n/g, '');
 }
 
 const SERVERS: [string, 'flask' | 'fastapi', (side: Side) => Promise<Running>][] = [
   ['Gunicorn, sync, Flask', 'flask', (side) => side.gunicorn('flask')],
-  ['Gunicorn, gthread, Flask', 'flask', (side) => side.gunicorn('flask', '--threads', '1')],
+  ['Gunicorn, gthread, Flask', 'flask', (side) => side.gunicorn('flask', '-k', 'gthread')],
   ['Uvicorn, FastAPI', 'fastapi', (side) => side.uvicorn('fastapi', '--workers', '1')],
 ];
 
@@ -62,10 +70,16 @@ describe.skipIf(!sides).each(SERVERS)('%s', (_, app, start) => {
 
   const asks = ASKS.filter(({ only, line }) => (only ?? app) === app && !line.includes('/crash'));
   it.each(asks.map((ask) => [`${ask.line} ${ask.body?.slice(0, 40) ?? ''}`, ask] as const))('%s', async (_, ask) => {
-    const direct = { real: servers.real.port, ours: servers.ours.port };
-    await compare(direct, bytesOf(ask));
-    const [real, ours] = proxy.ports as [number, number];
-    await compare({ real, ours }, bytesOf(ask));
+    const bytes = bytesOf(ask);
+    const direct = await both(async ({ name }) =>
+      neutral(await rawRequest(servers[name].port, bytes), [servers[name].port]),
+    );
+    expect(direct.ours).toBe(direct.real);
+    const proxied = await both(async ({ name }) => {
+      const port = proxy.ports[name === 'real' ? 0 : 1] ?? 0;
+      return unchunked(neutral(await rawRequest(port, bytes), [port, servers[name].port]));
+    });
+    expect(proxied.ours).toBe(proxied.real);
   });
 });
 
@@ -79,10 +93,10 @@ describe.skipIf(!sides).each([
   });
   afterAll(() => Promise.all([servers.real.server.stop(), servers.ours.server.stop()]));
 
-  it.each(CORPUS.map((each) => [each.name, each] as const))('%s', async (_, { bytes, differs }) => {
+  it.each(CORPUS.map((each) => [each.name, each] as const))('%s', async (_, { bytes, isOpen, differs }) => {
     const answers = await both((side) => {
       const { port } = servers[side.name];
-      return rawRequest(port, bytes, undefined, true).then((text) => neutral(text, port));
+      return rawRequest(port, bytes, undefined, !isOpen).then((text) => neutral(text, [port]));
     });
     const reason = differs?.[server];
     if (reason) expect(answers.ours, reason).not.toBe(answers.real);
@@ -90,10 +104,9 @@ describe.skipIf(!sides).each([
   });
 });
 
-describe.skipIf(!sides)('what happens when', () => {
+describe.skipIf(!sides)('what happens when', { timeout: 60_000 }, () => {
   it.concurrent.each(SCENARIOS.map((each) => [each.name, each] as const))('%s', async (_, scenario) => {
     const seen = await both((side) => scenario.run(side));
     expect(seen.ours).toEqual(seen.real);
-    if (scenario.expected !== undefined) expect(seen.real).toEqual(scenario.expected);
   });
 });

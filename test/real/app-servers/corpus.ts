@@ -1,10 +1,12 @@
 // Requests as bytes, one or more for each class of Gunicorn's public corpus (tests/requests/valid and invalid) and of RFC 9112's
 // chapters, written anew. Both servers must give the same answer, and the application must see the same request.
 
-/** One input; the writing half of its connection is closed behind it. `differs` has a reason for each server that may. */
+/** One input. `differs` has a reason for each server that may. */
 export interface RawCase {
   readonly name: string;
   readonly bytes: string;
+  /** The last request closes the connection; otherwise the client closes its writing half behind the bytes. */
+  readonly isOpen?: true;
   readonly differs?: Readonly<Partial<Record<'Gunicorn' | 'Uvicorn', string>>>;
 }
 
@@ -14,6 +16,7 @@ const put = (fields: readonly string[], body: string): string => head('PUT /a HT
 const chunks = (body: string, ...fields: readonly string[]): string =>
   put(['Transfer-Encoding: chunked', ...fields], body);
 const line = (text: string): string => head(text, 'Host: h');
+const last = head('GET /last HTTP/1.1', 'Host: h', 'Connection: close');
 const all = (prefix: string, cases: Readonly<Record<string, string>>): RawCase[] =>
   Object.entries(cases).map(([name, bytes]) => ({ name: `${prefix}: ${name}`, bytes }));
 
@@ -201,13 +204,8 @@ export const CORPUS: readonly RawCase[] = [
     'a vertical tab before': put(['Transfer-Encoding: \x0bchunked'], '5\r\nhello\r\n0\r\n\r\n'),
   }),
   ...all('connection', {
-    'two requests': line('GET /1 HTTP/1.1') + line('GET /2 HTTP/1.1'),
-    'two requests, the first with a body': put(['Content-Length: 3'], 'abc') + line('GET /2 HTTP/1.1'),
-    'two requests, the first in chunks': chunks('3\r\nabc\r\n0\r\n\r\n') + line('GET /2 HTTP/1.1'),
     'close, and another': head('GET /1 HTTP/1.1', 'Connection: close') + line('GET /2 HTTP/1.1'),
     '1.0, and another': line('GET /1 HTTP/1.0') + line('GET /2 HTTP/1.0'),
-    '1.0 kept alive, and another': head('GET /1 HTTP/1.0', 'Connection: keep-alive') + line('GET /2 HTTP/1.0'),
-    'then garbage': `${line('GET /1 HTTP/1.1')}garbage\r\n\r\n`,
     'Close in another case': get('Connection: Close'),
     'a list with close': get('Connection: x, close'),
     'Upgrade to h2c': get(
@@ -217,6 +215,15 @@ export const CORPUS: readonly RawCase[] = [
     ),
     HEAD: line('HEAD / HTTP/1.1'),
   }),
+  ...all('pipeline', {
+    'of two': line('GET /1 HTTP/1.1') + last,
+    'of three': line('GET /1 HTTP/1.1') + line('GET /2 HTTP/1.1') + last,
+    'after a body': put(['Content-Length: 3'], 'abc') + last,
+    'after chunks': chunks('3\r\nabc\r\n0\r\n\r\n') + last,
+    'of 1.0 kept alive': head('GET /1 HTTP/1.0', 'Connection: keep-alive') + last,
+    'with an empty line between': `${line('GET /1 HTTP/1.1')}\r\n${last}`,
+    'that ends in garbage': `${line('GET /1 HTTP/1.1')}garbage\r\n\r\n`,
+  }).map((each) => ({ ...each, isOpen: true as const })),
   ...all('forwarded', {
     'the scheme': get('X-Forwarded-Proto: https'),
     'schemes that disagree': get('X-Forwarded-Proto: https', 'X-Forwarded-Ssl: off'),

@@ -60,7 +60,7 @@ export class Side {
 
   /** Starts Gunicorn on a free port and waits until its first worker boots. */
   async gunicorn(app: AppName, ...args: readonly string[]): Promise<Running> {
-    const workerClass = args.includes('--threads') ? 'gthread' : 'sync';
+    const workerClass = args.includes('--threads') || args.includes('gthread') ? 'gthread' : 'sync';
     // The control socket is a second interface of Gunicorn 25 and later, beside what is compared here.
     const control = this.#bin === null ? [] : ['--no-control-socket'];
     const all = ['-b', '127.0.0.1:0', ...control, ...args];
@@ -79,7 +79,7 @@ export class Side {
 
   /** Ends whatever still runs. */
   async stop(): Promise<void> {
-    await Promise.all(this.#servers.map((server) => server.stop('SIGKILL')));
+    await Promise.all(this.#servers.map((server) => server.stop()));
   }
 }
 

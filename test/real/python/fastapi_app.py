@@ -34,7 +34,7 @@ async def cpu(ms: Ms = 0):
     return {"cpu_ms": plain(ms)}
 
 
-@app.get("/native")
+@app.get("/native", name="native")
 async def native_code(ms: Ms = 0, hold: bool = False):
     (native_holding_gil if hold else native)(ms)
     return {"native_ms": plain(ms)}
@@ -121,7 +121,7 @@ async def crash():
     os._exit(1)
 
 
-@app.get("/raise")
+@app.get("/raise", name="raise")
 async def raise_error():
     raise RuntimeError("raised by /raise")
 
