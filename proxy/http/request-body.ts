@@ -40,17 +40,25 @@ export class BodyStore {
       this.#inMemory += chunk.length;
       return;
     }
-    if (this.#fd < 0) {
-      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-      const path = `${this.#directory}/${String(++fileNumber).padStart(10, '0')}.${process.pid}`;
-      this.#fd = openSync(path, 'wx+', 0o600);
-      this.path = path;
-      if (this.#mode === 'off') unlinkSync(path);
-      for (const old of this.chunks) this.#toFile(old);
-      this.chunks.length = 0;
-      this.#inMemory = 0;
-    }
+    this.#open();
     this.#toFile(chunk);
+  }
+
+  /** The body is whole: an empty one gets its file, too, where bodies are wanted in files. */
+  complete(): void {
+    if (this.#mode !== 'off') this.#open();
+  }
+
+  #open(): void {
+    if (this.#fd >= 0) return;
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    const path = `${this.#directory}/${String(++fileNumber).padStart(10, '0')}.${process.pid}`;
+    this.#fd = openSync(path, 'wx+', 0o600);
+    this.path = path;
+    if (this.#mode === 'off') unlinkSync(path);
+    for (const old of this.chunks) this.#toFile(old);
+    this.chunks.length = 0;
+    this.#inMemory = 0;
   }
 
   #toFile(chunk: Buffer): void {
@@ -128,19 +136,23 @@ export class RequestBody {
     );
     this.store = store;
     this.#r.onCleanup(() => store.close());
+    const keep = (act: () => void): boolean => {
+      try {
+        act();
+        return true;
+      } catch (error) {
+        this.#r.log(
+          'crit',
+          `writing the request body to "${bodyTempPath(this.#r.location)}" failed: ${(error as Error).message}`,
+        );
+        return false;
+      }
+    };
     this.stream({
       onData: (chunk) => {
-        try {
-          store.append(chunk);
-        } catch (error) {
-          this.#r.log(
-            'crit',
-            `writing the request body to "${bodyTempPath(this.#r.location)}" failed: ${(error as Error).message}`,
-          );
-          this.fail(500);
-        }
+        if (!keep(() => store.append(chunk))) this.fail(500);
       },
-      onEnd: done,
+      onEnd: (code) => done(code === 0 && !keep(() => store.complete()) ? 500 : code),
     });
   }
 

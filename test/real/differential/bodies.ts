@@ -1,5 +1,5 @@
 // Cases: request bodies in every framing, Expect, keepalive and pipelining.
-import { ask, each, type Group, get, lines, post, postChunks } from './group.ts';
+import { ask, type Case, each, type Group, get, lines, post, postChunks } from './group.ts';
 
 const chunked = (text: string): string => postChunks('/proxied', text);
 
@@ -20,6 +20,15 @@ export const bodies: Group[] = [
       }`,
     files: { 'html/static': 'here' },
     cases: [
+      ...[postChunks('/in-file', '0\r\n\r\n'), post('/in-file', 'body')].map(
+        (send): Case => ({
+          send,
+          differs: {
+            parts: ['head', 'log'],
+            reason: 'names of body files have the process in them, as each worker process counts for itself',
+          },
+        }),
+      ),
       ...each(
         post('/', 'body'),
         post('/', ''),
