@@ -4,7 +4,7 @@
 import { Connector } from '../client/connect.ts';
 import { type Channel, Exchange, type Origin } from '../client/exchange.ts';
 import type { FailureKind } from '../client/failure.ts';
-import { h2Channels } from '../client/h2-channel.ts';
+import type { h2Channels } from '../client/h2-channel.ts';
 import { Http1Channel } from '../client/http1-channel.ts';
 import { type EncodedRequest, encodeRequest } from '../client/request.ts';
 import type { Recorder } from '../measure/recorder.ts';
@@ -25,6 +25,8 @@ export abstract class Loop {
   protected readonly requests: readonly EncodedRequest[];
   protected isStopping = false;
   protected running = 0;
+  /** Makes the channels of HTTP/2; undefined in a run of HTTP/1.1, which does not load undici. */
+  readonly #h2: typeof h2Channels | undefined;
   readonly #connector: Connector;
   readonly #mix: () => number;
   readonly #channels: Channel[] = [];
@@ -34,8 +36,15 @@ export abstract class Loop {
   #left: number;
   #isDropping = false;
 
-  constructor(plan: LoadPlan, recorder: Recorder, countFromMs: number, endMs: number) {
+  constructor(
+    plan: LoadPlan,
+    recorder: Recorder,
+    countFromMs: number,
+    endMs: number,
+    h2: typeof h2Channels | undefined,
+  ) {
     this.plan = plan;
+    this.#h2 = h2;
     this.recorder = recorder;
     this.countFromMs = countFromMs;
     this.endMs = endMs;
@@ -100,8 +109,8 @@ export abstract class Loop {
   protected newChannels(origin: Origin): Channel[] {
     const onDone = (channel: Channel, exchange: Exchange): void => this.#onDone(channel, exchange);
     const made =
-      this.plan.protocol === 'h2'
-        ? h2Channels(origin, this.#connector, this.plan.streams, onDone)
+      this.#h2 !== undefined
+        ? this.#h2(origin, this.#connector, this.plan.streams, onDone)
         : [new Http1Channel(origin, this.#connector, this.plan, this.#buffer, onDone)];
     this.#channels.push(...made);
     return made;

@@ -1,6 +1,7 @@
 // The open model: requests are due at instants that the server has no influence on, as those of real users are. A request
 // that finds no free connection waits for one, and its latency counts from when it was due: no coordinated omission.
 import type { Channel, Exchange } from '../client/exchange.ts';
+import type { h2Channels } from '../client/h2-channel.ts';
 import { newHistogram, record } from '../measure/histogram.ts';
 import type { Recorder } from '../measure/recorder.ts';
 import type { LoadPlan } from '../plan.ts';
@@ -26,8 +27,15 @@ export class OpenLoop extends Loop {
   #connections = 0;
   #sentStage = 0;
 
-  constructor(plan: LoadPlan, recorder: Recorder, countFromMs: number, endMs: number, pacer: Pacer) {
-    super(plan, recorder, countFromMs, endMs);
+  constructor(
+    plan: LoadPlan,
+    recorder: Recorder,
+    countFromMs: number,
+    endMs: number,
+    h2: typeof h2Channels | undefined,
+    pacer: Pacer,
+  ) {
+    super(plan, recorder, countFromMs, endMs, h2);
     this.#pacer = pacer;
     const first = plan.stages[0]!;
     const warmup: Stage[] = plan.warmupMs > 0 ? [{ durationMs: plan.warmupMs, from: first.from, to: first.from }] : [];

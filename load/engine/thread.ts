@@ -18,6 +18,7 @@ const tell = (message: FromThread): void => port.postMessage(message);
 
 const pacer = plan.model === 'open' ? new Pacer() : undefined;
 await pacer?.ready;
+const h2 = plan.protocol === 'h2' ? (await import('../client/h2-channel.ts')).h2Channels : undefined;
 const started = Promise.withResolvers<number>();
 let loop: ClosedLoop | OpenLoop | undefined;
 let isStopped = false;
@@ -38,8 +39,8 @@ const waitMs = countFromMs - plan.warmupMs - performance.now();
 if (waitMs > 0) await new Promise((done) => setTimeout(done, waitMs));
 loop =
   pacer === undefined
-    ? new ClosedLoop(plan, recorder, countFromMs, endMs)
-    : new OpenLoop(plan, recorder, countFromMs, endMs, pacer);
+    ? new ClosedLoop(plan, recorder, countFromMs, endMs, h2)
+    : new OpenLoop(plan, recorder, countFromMs, endMs, h2, pacer);
 
 const cpuAtStart = process.threadCpuUsage();
 const startMs = performance.now();

@@ -5,10 +5,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createH2Server, createSecureServer } from 'node:http2';
 import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { finish, load, portico, startPortico, stopAll, temporaryDirectory } from './load-command.ts';
 
 const servers: Array<Server | TcpServer> = [];
+// Each run starts processes; on a busy machine that takes its time.
+vi.setConfig({ testTimeout: 120_000 });
 afterEach(async () => {
   for (const server of servers.splice(0)) {
     if ('closeAllConnections' in server) server.closeAllConnections();
