@@ -1,12 +1,13 @@
 // Keeps the peers of servers marked `resolve` in step with their names while the worker runs: PORTICO_HOSTS is looked
 // at with every request (at most one stat a second), DNS when an answer's time is over. Requests that come before the
-// first answers wait for them; a reload begins with the addresses of the old configuration. Mirrors what nginx 1.27.3
-// does with `server … resolve` and `service=` (ngx_http_upstream_zone_module.c).
+// first answers wait for them; a reload begins with the addresses of the old configuration. Of several
+// workers the first asks DNS, and the others take what it was told. Mirrors what nginx 1.27.3 does with `server … resolve` and `service=` (ngx_http_upstream_zone_module.c).
 
 import type { Resolution, Resolver, ServiceAddress } from '../resolver.ts';
 import { fromHostsFile, type HostAddress } from '../resolver-hosts.ts';
+import { workerPlace } from '../worker-place.ts';
 import { addressText } from './peer.ts';
-import { recallName, rememberName } from './resolved-names.ts';
+import { nameMark, recallName, rememberName } from './resolved-names.ts';
 import type { ServerAddress, Upstream, UpstreamServer } from './upstream.ts';
 
 /** A `server` line whose name is looked up again and again. */
@@ -22,7 +23,15 @@ interface Watch extends NamedServer {
   isAnswered: boolean;
   isAsking: boolean;
   addressesKey: string;
+  /** It has been resolved before, to addresses or to none. */
+  hasAnswer: boolean;
+  /** Of the last answer that this worker knows, and when it looked for a later one. */
+  mark: string | undefined;
+  lookedMs: number;
 }
+
+/** How long a worker goes on before it looks for what another was told. */
+const LOOK_MS = 10;
 
 /** Never asked for more often than this, whatever the TTL. */
 const SHORTEST_MS = 1000;
@@ -57,7 +66,15 @@ export class NameRefresher {
     this.#resolver = resolver;
     this.#timeoutMs = timeoutMs;
     this.#log = log;
-    this.#watches = servers.map((s) => ({ ...s, isAnswered: false, isAsking: false, addressesKey: '' }));
+    this.#watches = servers.map((s) => ({
+      ...s,
+      isAnswered: false,
+      isAsking: false,
+      addressesKey: '',
+      hasAnswer: false,
+      mark: undefined,
+      lookedMs: 0,
+    }));
   }
 
   /** The process serves: begin with what is known, ask for the rest. */
@@ -65,16 +82,36 @@ export class NameRefresher {
     running.add(this);
     for (const watch of this.#watches) {
       if (this.#fromHosts(watch) || watch.isAnswered || watch.isAsking) continue;
-      const known = recallName(this.#key(watch));
-      if (!known) {
-        this.#ask(watch);
-        continue;
-      }
-      const { service, port } = watch;
-      this.#apply(watch, service === undefined ? known.addresses.map((a) => ({ ...a, port })) : known.addresses);
-      watch.isAnswered = true;
-      this.#askAfter(watch, known.validUntilMs + 1000 - Date.now());
+      const validUntilMs = this.#adopt(watch);
+      if (validUntilMs === undefined) this.#ask(watch);
+      else this.#askAfter(watch, validUntilMs + 1000 - Date.now());
     }
+  }
+
+  /** Takes the last answer that any worker got; says until when it holds. */
+  #adopt(watch: Watch): number | undefined {
+    const key = this.#key(watch);
+    watch.mark = nameMark(key);
+    const known = recallName(key);
+    if (!known) return undefined;
+    const { service, port } = watch;
+    this.#apply(watch, service === undefined ? known.addresses.map((a) => ({ ...a, port })) : known.addresses);
+    watch.isAnswered = true;
+    watch.hasAnswer = true;
+    return known.validUntilMs;
+  }
+
+  /** What another worker was told since we looked last is what holds. */
+  #follow(watch: Watch): void {
+    const now = Date.now();
+    if (this.#isAsker || now - watch.lookedMs < LOOK_MS) return;
+    watch.lookedMs = now;
+    if (nameMark(this.#key(watch)) !== watch.mark) this.#adopt(watch);
+  }
+
+  /** The first worker keeps the answers fresh; the others ask only as long as they have none. */
+  get #isAsker(): boolean {
+    return workerPlace().slot === 0;
   }
 
   /** Asks no more; what is known stays. */
@@ -94,7 +131,7 @@ export class NameRefresher {
       if (!watch.isAnswered) {
         if (!watch.isAsking) this.#ask(watch);
         isReady &&= watch.isAnswered;
-      }
+      } else this.#follow(watch);
     }
     if (!isReady) this.#waiters.push(then);
     return isReady;
@@ -138,8 +175,10 @@ export class NameRefresher {
     } else {
       // A name that is gone has no servers.
       this.#apply(watch, addresses);
+      watch.hasAnswer = true;
       if (Number.isFinite(validMs)) {
         rememberName(this.#key(watch), { addresses, validUntilMs: Date.now() + validMs });
+        watch.mark = nameMark(this.#key(watch));
         this.#askAfter(watch, validMs + 1000);
       }
     }
@@ -147,6 +186,7 @@ export class NameRefresher {
   }
 
   #askAfter(watch: Watch, ms: number): void {
+    if (watch.hasAnswer && !this.#isAsker) return;
     const timer = setTimeout(
       () => {
         this.#timers.delete(timer);

@@ -1,8 +1,8 @@
-// What the names of upstreams were resolved to, for those who come after: the workers of a new configuration begin with
+// What the names of upstreams were resolved to, for the other workers and for those who come after: the workers of a new configuration begin with
 // the addresses that the old ones had, and so serve even while DNS does not answer. Kept in the zones' directory where
 // there are worker processes, in memory where there is one process. Mirrors ngx_http_upstream_zone_preresolve.
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { zoneDirectory } from '../zone-directory.ts';
 import type { ServerAddress } from './upstream.ts';
@@ -40,6 +40,13 @@ export function recallName(key: string): ResolvedName | undefined {
     }
   }
   return inMemory.get(key);
+}
+
+/** What tells the answers under `key` apart that workers give each other; undefined: there is none, or no other worker. */
+export function nameMark(key: string): string | undefined {
+  const path = pathOf(key);
+  const stats = path && statSync(path, { throwIfNoEntry: false });
+  return stats ? `${stats.ino} ${stats.mtimeMs}` : undefined;
 }
 
 function pathOf(key: string): string | undefined {

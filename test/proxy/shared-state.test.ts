@@ -1,9 +1,14 @@
 // What nginx keeps in shared memory is one for all worker processes: the state of an upstream's servers (`zone`), the
 // counts of connections, the index of a cache, TLS sessions. It holds when a worker is killed, and for as long as in
 // nginx when the configuration is loaded again.
-import { readdirSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
+import { fakeDns } from './fake-dns.ts';
 import { type FakeUpstream, fakeUpstream, ok } from './fake-upstream.ts';
 import { bodyOf, get, headerOf, type RunningProxy, startProxy, statusOf } from './start-proxy.ts';
 
@@ -183,6 +188,39 @@ describe('zone of an upstream', () => {
   });
 });
 
+describe('names of an upstream', () => {
+  it('are asked for by one worker for all, also when one was killed', async () => {
+    const [server] = (await servers(1)) as [FakeUpstream];
+    // Every question gets another address, so workers that asked for themselves would never agree.
+    const dns = await fakeDns(() => ({ records: [['A', `127.0.1.${dns.asked.length + 1}`, 1]] }));
+    stops.push(() => dns.stop());
+    proxy = await start(
+      `resolver 127.0.0.1:${dns.port} valid=1s ipv6=off;
+       upstream u { zone u 64k; server app.test:1 resolve max_fails=0; server 127.0.0.1:${server.port} backup; }
+       server { @server ${PASS} }`,
+      3,
+    );
+    const agree = async (clients: readonly Client[]): Promise<boolean> => {
+      const last = `127.0.1.${dns.asked.length}:1,`;
+      for (const client of clients) if (!headerOf(await client.get('/'), 'X-Addr')?.startsWith(last)) return false;
+      return true;
+    };
+    const clients = await clientsOf(proxy, 3);
+    for (const client of clients) await client.get('/');
+    await dns.whenAsked(dns.asked.length + 1);
+    await until(() => agree(clients));
+    const [dead, ...others] = clients as [Client, ...Client[]];
+    await killWorker(proxy, dead);
+    const fresh = await clientsOf(
+      proxy,
+      1,
+      clients.map((client) => client.pid),
+    );
+    await dns.whenAsked(dns.asked.length + 1);
+    await until(() => agree([...others, ...fresh]));
+  });
+});
+
 describe('counts of connections', () => {
   const numbers = (answer: string): number[] => (bodyOf(answer).match(/\d+/g) ?? []).map(Number);
 
@@ -308,5 +346,69 @@ describe('a cache', () => {
     );
     for (let i = 20; i < 26; i++) await clients[i % 2]!.get(`/${i}`);
     await until(async () => (await get(proxy!.port, '/pid')) !== '' && files() <= 4);
+  });
+});
+
+describe('TLS sessions', () => {
+  /** A self-signed certificate with its key, in one file. */
+  function pem(): string {
+    const dir = mkdtempSync(join(tmpdir(), 'portico-tls-'));
+    const [key, crt] = [join(dir, 'key'), join(dir, 'crt')];
+    const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+    execFileSync('openssl', [...args, '-subj', '/CN=a', '-keyout', key, '-out', crt], { stdio: 'ignore' });
+    const text = readFileSync(key, 'utf8') + readFileSync(crt, 'utf8');
+    rmSync(dir, { recursive: true });
+    return text;
+  }
+
+  /** One request; what it was answered, and the session to go on with. */
+  function ask(port: number, options: ConnectionOptions): Promise<{ body: string; session: Buffer }> {
+    return new Promise((done, fail) => {
+      const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, ...options });
+      let text = '';
+      let session: Buffer | undefined;
+      socket.setEncoding('latin1');
+      socket.on('session', (fresh) => {
+        session = fresh;
+      });
+      socket.on('data', (chunk: string) => {
+        text += chunk;
+      });
+      socket.on('end', () => done({ body: bodyOf(text), session: session ?? socket.getSession()! }));
+      socket.on('error', fail);
+      socket.on('secureConnect', () => socket.write('GET / HTTP/1.0\r\n\r\n'));
+    });
+  }
+
+  it.each([
+    ['TLSv1.2', 'off'],
+    ['TLSv1.3', 'off'],
+    ['TLSv1.2', 'on'],
+    ['TLSv1.3', 'on'],
+  ] as const)('%s, tickets %s: go on after the worker died and after a reload', async (version, tickets) => {
+    proxy = await start(
+      `server { @server } ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:S:1m; ssl_session_tickets ${tickets};
+       server { listen 127.0.0.1:%%PORT_1%% ssl; ssl_certificate a.pem; ssl_certificate_key a.pem;
+                return 200 "$pid $ssl_session_reused"; }`,
+      2,
+      { files: { 'a.pem': pem() } },
+    );
+    const port = proxy.ports[1]!;
+    const options: ConnectionOptions = { minVersion: version, maxVersion: version };
+    let { body, session } = await ask(port, options);
+    const goOn = async (): Promise<number> => {
+      const next = await ask(port, { ...options, session });
+      session = next.session;
+      const [pid, reused] = next.body.split(' ');
+      expect(reused).toBe('r');
+      return Number(pid);
+    };
+    const first = Number(body.split(' ')[0]);
+    process.kill(first, 'SIGKILL');
+    await proxy.waitFor('error.log', new RegExp(`worker process ${first} exited on signal 9`));
+    const old = new Set([first, ...(await clientsOf(proxy, 2)).map((client) => client.pid)]);
+    await goOn();
+    proxy.signal('SIGHUP');
+    await until(async () => !old.has(await goOn()));
   });
 });
