@@ -98,8 +98,10 @@ class GthreadMain {
       (thread) =>
         new Promise<void>((done) => {
           thread.on('message', (message: ThreadMessage) => {
-            if (message.kind === 'ready') done();
-            else this.#onMessage(message);
+            if (message.kind === 'ready') {
+              this.#worker.notify();
+              done();
+            } else this.#onMessage(message);
           });
           thread.on('error', (error) => {
             this.#worker.log.exception('Exception in worker process', error);

@@ -31,6 +31,8 @@ async function boot(): Promise<void> {
   let worker: Worker | null = null;
   try {
     worker = new Worker(start, settings);
+    // Up to here fork() takes no time in the original, so the application has the whole timeout to load.
+    worker.notify();
     setRuntime({ workerClass: start.workerClass });
     becomeUser(settings);
     worker.listenToSignals();
