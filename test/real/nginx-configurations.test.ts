@@ -28,6 +28,9 @@ describe.skipIf('reason' in nginx)('-t', () => {
     for (const [, dir, text, code] of run.stderr.matchAll(/^=(\/.*)\n([\s\S]*?)^=exit (\d+)$/gm)) {
       ours.set(dir!, `${code}\n${neutral(text!, dir!)}`);
     }
+    // All of them were answered, by a process that came to its own end.
+    const end = { status: run.status, signal: run.signal, answered: ours.size };
+    expect(end, run.stderr.slice(-800)).toEqual({ status: 0, signal: null, answered: dirs.length });
   });
 
   afterAll(() => rmSync(root, { recursive: true, force: true }));
