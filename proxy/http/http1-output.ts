@@ -102,9 +102,9 @@ export class Http1Output {
     this.#sent(this.#socket.write(held, 'latin1'));
   }
 
-  /** Whether the system has taken every byte, so that memory which was written from may be used again. */
+  /** Memory that was written from may be used again: the system has it all, but for what is held back, which is a copy. */
   get isFlushed(): boolean {
-    return this.#held === '' && this.#socket.writableLength === 0;
+    return this.#socket.writableLength === 0;
   }
 
   #sent(isTaken: boolean): void {
