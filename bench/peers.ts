@@ -1,34 +1,100 @@
-// Who is measured: the real nginx and ours, from the same nginx.conf, with an nginx of its own as the upstream. A peer
-// that is not installed is left out with its reason.
+// Who is measured: nginx and ours from the same nginx.conf, HAProxy and Caddy with the same service in their own words, and the
+// proxy libraries that a Node user would take instead. All have the same nginx as their upstream. A peer that is not
+// installed is left out with its reason.
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Ability } from './cases.ts';
 import { ensureCertificates } from './certificate.ts';
+import { caddyfile, haproxyConf, nginxConf, type Service, upstreamConf } from './configurations.ts';
 import { freePort, hasProgram, listening, pinned, start, stop } from './processes.ts';
 
 export interface Peer {
   readonly name: string;
   /** Why it cannot run here; undefined when it can. */
   readonly missing: string | undefined;
-  /** Command that runs it in the foreground on a prefix directory with `nginx.conf` in it. */
-  command(dir: string): string[];
+  readonly can: readonly Ability[];
+  /** Writes its configuration into `dir`; the command that runs it in the foreground. */
+  prepare(dir: string, service: Service): string[];
 }
 
 const MAIN = fileURLToPath(new URL('../proxy/main.ts', import.meta.url));
+const NODE_PROXY = fileURLToPath(new URL('./node-proxy.ts', import.meta.url));
+const SOCKET_UPSTREAM = fileURLToPath(new URL('./upstream.ts', import.meta.url));
+const ALL: readonly Ability[] = ['proxy', 'tls', 'static', 'gzip', 'http2', 'websocket', 'workers'];
+
+function nginxLike(name: string, missing: string | undefined, command: readonly string[]): Peer {
+  return {
+    name,
+    missing,
+    can: ALL,
+    prepare(dir, service) {
+      writeFileSync(join(dir, 'nginx.conf'), nginxConf(service));
+      return [...command, '-p', `${dir}/`, '-c', 'nginx.conf', '-e', 'error.log'];
+    },
+  };
+}
+
+function library(name: string, needs: readonly string[]): Peer {
+  const require = createRequire(import.meta.url);
+  const absent = needs.filter((module) => {
+    try {
+      require.resolve(module);
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  return {
+    name,
+    missing: absent.length ? `${name} is not installed (npm install --no-save ${absent.join(' ')})` : undefined,
+    can: ['proxy', 'tls'],
+    prepare: (_dir, s) => [
+      process.execPath,
+      NODE_PROXY,
+      name,
+      String(s.httpPort),
+      String(s.httpsPort),
+      String(s.upstreamPort),
+      s.certificate,
+      s.key,
+    ],
+  };
+}
+
+function absent(program: string): string | undefined {
+  return hasProgram(program) ? undefined : `${program} is not installed (apt-get install ${program})`;
+}
 
 export const PEERS: readonly Peer[] = [
+  nginxLike('nginx', absent('nginx'), ['nginx']),
+  nginxLike('portico', undefined, [process.execPath, MAIN]),
   {
-    name: 'nginx',
-    missing: hasProgram('nginx') ? undefined : 'nginx is not installed (apt-get install nginx)',
-    command: (dir) => ['nginx', '-p', `${dir}/`, '-c', 'nginx.conf', '-e', 'error.log'],
+    name: 'haproxy',
+    missing: absent('haproxy'),
+    can: ['proxy', 'tls', 'http2', 'websocket', 'workers'],
+    prepare(dir, service) {
+      const pem = join(dir, 'both.pem');
+      writeFileSync(pem, readFileSync(service.certificate, 'utf8') + readFileSync(service.key, 'utf8'));
+      writeFileSync(join(dir, 'haproxy.cfg'), haproxyConf(service, pem));
+      return ['haproxy', '-db', '-f', join(dir, 'haproxy.cfg')];
+    },
   },
   {
-    name: 'portico',
-    missing: undefined,
-    command: (dir) => [process.execPath, MAIN, '-p', `${dir}/`, '-c', 'nginx.conf', '-e', 'error.log'],
+    name: 'caddy',
+    missing: absent('caddy'),
+    can: ['proxy', 'tls', 'static', 'http2', 'websocket'],
+    prepare(dir, service) {
+      writeFileSync(join(dir, 'Caddyfile'), caddyfile(service));
+      return ['env', `HOME=${dir}`, 'caddy', 'run', '--config', join(dir, 'Caddyfile'), '--adapter', 'caddyfile'];
+    },
   },
+  library('http-proxy', ['http-proxy']),
+  library('http-proxy-3', ['http-proxy-3']),
+  library('@fastify/http-proxy', ['@fastify/http-proxy', 'fastify']),
 ];
 
 export interface RunningPeer {
@@ -36,87 +102,58 @@ export interface RunningPeer {
   readonly process: ChildProcess;
   readonly httpPort: number;
   readonly httpsPort: number;
+  /** From the start of the process to the first connection that it accepted, in ms. */
+  readonly startMs: number;
 }
 
-/** A directory with everything that the cases ask for, an upstream, and the peers that can run here. */
+/** A directory with everything that the cases ask for, the upstreams, and the peers that can run here. */
 export class Arena {
   readonly dir: string = mkdtempSync(join(tmpdir(), 'portico-bench-'));
   readonly running: RunningPeer[] = [];
-  #upstream: ChildProcess | undefined;
+  readonly #upstreams: ChildProcess[] = [];
 
-  async open(workers: number): Promise<void> {
+  /** Starts `peers` with that many workers and other server blocks; more workers than one get all cores. */
+  async open(peers: readonly Peer[], workers: number, servers: number): Promise<void> {
     // Workers of peers started by root run as another user.
     chmodSync(this.dir, 0o755);
     const html = join(this.dir, 'html');
     mkdirSync(html);
     writeFileSync(join(html, '1k'), 'x'.repeat(1024));
     writeFileSync(join(html, '64k'), 'x'.repeat(65_536));
+    writeFileSync(join(html, '1m'), Buffer.alloc(1024 * 1024, 'x'));
     writeFileSync(join(html, '10m'), Buffer.alloc(10 * 1024 * 1024, 'x'));
     const { certificate, key } = ensureCertificates(this.dir);
     const upstreamPort = await freePort();
+    const socketPort = await freePort();
     const upstreamDir = join(this.dir, 'upstream');
     mkdirSync(upstreamDir);
     writeFileSync(join(upstreamDir, 'nginx.conf'), upstreamConf(upstreamPort, html));
-    this.#upstream = start(pinned(1, ['nginx', '-p', `${upstreamDir}/`, '-c', 'nginx.conf', '-e', 'error.log']));
-    await listening(upstreamPort);
-    for (const peer of PEERS) {
-      if (peer.missing) continue;
-      const dir = join(this.dir, peer.name);
+    const nginx = ['nginx', '-p', `${upstreamDir}/`, '-c', 'nginx.conf', '-e', 'error.log'];
+    for (const command of [nginx, [process.execPath, SOCKET_UPSTREAM, String(socketPort)]]) {
+      this.#upstreams.push(start(pinned(1, command)));
+    }
+    await Promise.all([listening(upstreamPort), listening(socketPort)]);
+    for (const peer of peers) {
+      const dir = join(this.dir, peer.name.replace('/', '-'));
       mkdirSync(dir);
       const httpPort = await freePort();
       const httpsPort = await freePort();
-      writeFileSync(
-        join(dir, 'nginx.conf'),
-        peerConf({ workers, httpPort, httpsPort, upstreamPort, html, certificate, key }),
-      );
-      const process = start(pinned(0, peer.command(dir)));
+      const service = {
+        ...{ workers, servers, httpPort, httpsPort, upstreamPort, socketPort },
+        ...{ html, certificate, key },
+      };
+      const command = peer.prepare(dir, service);
+      const beganMs = performance.now();
+      const process = start(workers > 1 ? command : pinned(0, command), dir);
+      this.#upstreams.unshift(process);
       await listening(httpPort);
-      this.running.push({ peer, process, httpPort, httpsPort });
+      this.running.push({ peer, process, httpPort, httpsPort, startMs: performance.now() - beganMs });
+      await listening(httpsPort);
     }
   }
 
   async close(): Promise<void> {
-    for (const { process } of this.running) await stop(process);
-    if (this.#upstream) await stop(this.#upstream);
+    for (const process of this.#upstreams) await stop(process);
     rmSync(this.dir, { recursive: true, force: true });
   }
-}
-
-function upstreamConf(port: number, html: string): string {
-  return `daemon off; worker_processes 1; pid nginx.pid; events { worker_connections 4096; }
-http {
-  access_log off; keepalive_requests 1000000; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f;
-  uwsgi_temp_path u; scgi_temp_path s;
-  server { listen 127.0.0.1:${port}; root ${html}; location = /hello { return 200 "hello from the upstream, 34 bytes\\n"; } }
-}
-`;
-}
-
-interface PeerSettings {
-  readonly workers: number;
-  readonly httpPort: number;
-  readonly httpsPort: number;
-  readonly upstreamPort: number;
-  readonly html: string;
-  readonly certificate: string;
-  readonly key: string;
-}
-
-function peerConf(s: PeerSettings): string {
-  return `daemon off; worker_processes ${s.workers}; pid nginx.pid; events { worker_connections 16384; }
-http {
-  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
-  access_log access.log; keepalive_requests 1000000; sendfile on;
-  upstream app { server 127.0.0.1:${s.upstreamPort}; keepalive 128; keepalive_requests 1000000; }
-  server {
-    listen 127.0.0.1:${s.httpPort}; listen 127.0.0.1:${s.httpsPort} ssl;
-    ssl_certificate ${s.certificate}; ssl_certificate_key ${s.key};
-    proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
-    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme;
-    location /app/ { proxy_pass http://app/; }
-    location /plain/ { proxy_http_version 1.0; proxy_set_header Connection close; proxy_pass http://127.0.0.1:${s.upstreamPort}/; }
-    location /static/ { alias ${s.html}/; }
-  }
-}
-`;
 }

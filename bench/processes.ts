@@ -16,14 +16,15 @@ export function pinned(core: number, command: readonly string[]): string[] {
   return hasProgram('taskset') ? ['taskset', '-c', String(core), ...command] : [...command];
 }
 
-export function start(command: readonly string[], env: Record<string, string> = {}): ChildProcess {
+/** Starts a command, in `cwd`; its complaints are shown if it fails. */
+export function start(command: readonly string[], cwd?: string): ChildProcess {
   const child = spawn(command[0]!, command.slice(1), {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, ...env },
+    ...(cwd === undefined ? {} : { cwd }),
   });
   let errors = '';
   child.stderr!.on('data', (chunk: Buffer) => {
-    errors += chunk.toString();
+    if (errors.length < 500) errors += chunk.toString();
   });
   child.on('exit', (code) => {
     if (code) process.stderr.write(`${command.join(' ')} exited with ${code}: ${errors.slice(0, 500)}\n`);

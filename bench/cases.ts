@@ -1,0 +1,40 @@
+// What is measured: each case says what is asked for, by which generator, and which peers can do it at all.
+
+/** What a peer must be able to do to take part. */
+export type Ability = 'proxy' | 'tls' | 'static' | 'gzip' | 'http2' | 'websocket' | 'workers';
+
+export interface Case {
+  readonly name: string;
+  readonly path: string;
+  readonly needs: readonly Ability[];
+  /** The program that makes the load; wrk where nothing is said. */
+  readonly generator?: 'wrk' | 'upload' | 'h2load' | 'resume' | 'messages';
+  readonly isTls?: boolean;
+  /** Every request on a connection of its own. */
+  readonly isClosing?: boolean;
+  /** Headers that each request carries. */
+  readonly headers?: readonly string[];
+  /** Runs with that many workers, in place of --workers. */
+  readonly workers?: number;
+  /** Runs in front of that many server blocks. */
+  readonly servers?: number;
+}
+
+export const CASES: readonly Case[] = [
+  { name: 'proxied keepalive, 34 B', path: '/app/hello', needs: ['proxy'] },
+  { name: 'proxied keepalive, TLS', path: '/app/hello', needs: ['proxy', 'tls'], isTls: true },
+  { name: 'proxied, no upstream keepalive', path: '/plain/hello', needs: ['proxy', 'static'] },
+  { name: 'proxied 64 KB', path: '/app/64k', needs: ['proxy'] },
+  { name: 'proxied 1 MB', path: '/app/1m', needs: ['proxy'] },
+  { name: 'upload of 64 KB', path: '/app/upload', needs: ['proxy'], generator: 'upload' },
+  { name: 'static 1 KB', path: '/static/1k', needs: ['static'] },
+  { name: 'static 64 KB', path: '/static/64k', needs: ['static'] },
+  { name: 'static 10 MB', path: '/static/10m', needs: ['static'] },
+  { name: 'static 64 KB, gzip', path: '/gzip/64k', needs: ['gzip'], headers: ['Accept-Encoding: gzip'] },
+  { name: 'full TLS handshakes', path: '/app/hello', needs: ['proxy', 'tls'], isTls: true, isClosing: true },
+  { name: 'resumed TLS handshakes', path: '/app/hello', needs: ['proxy', 'tls'], isTls: true, generator: 'resume' },
+  { name: 'proxied over HTTP/2', path: '/app/hello', needs: ['proxy', 'http2'], isTls: true, generator: 'h2load' },
+  { name: 'WebSocket messages', path: '/ws', needs: ['websocket'], generator: 'messages' },
+  { name: 'proxied, 2 workers', path: '/app/hello', needs: ['proxy', 'workers'], workers: 2 },
+  { name: 'proxied, 500 server blocks', path: '/app/hello', needs: ['proxy', 'workers'], servers: 500 },
+];
