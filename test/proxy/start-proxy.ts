@@ -10,6 +10,9 @@ import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../proxy/main.ts', import.meta.url));
 
+/** PORTICO_TEST_NGINX=/usr/sbin/nginx runs a test against the original, to see by hand what it does. */
+const ORIGINAL = process.env['PORTICO_TEST_NGINX'];
+
 /** A port that was free a moment ago. */
 export async function freePort(): Promise<number> {
   const server = createServer();
@@ -62,7 +65,8 @@ export async function startProxy(conf: string, options: StartOptions = {}): Prom
   const preamble = options.preamble ?? 'daemon off;\nmaster_process off;\nevents { }\n';
   writeFileSync(join(dir, 'nginx.conf'), `pid nginx.pid;\n${preamble}\n${fill(conf)}\n`);
 
-  const child = spawn(process.execPath, [MAIN, '-p', `${dir}/`, '-c', 'nginx.conf', '-e', 'error.log'], {
+  const words = ['-p', `${dir}/`, '-c', 'nginx.conf', '-e', 'error.log'];
+  const child = spawn(ORIGINAL ?? process.execPath, ORIGINAL ? words : [MAIN, ...words], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
   });
