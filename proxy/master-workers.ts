@@ -83,7 +83,7 @@ export class Workers {
   }
 
   #spawn(context: WorkerContext, slot: number): void {
-    const { cycle, sockets } = context;
+    const { cycle } = context;
     const command = workerCommand(cycle, slot, ENTRY);
     const child = spawn(command.file, command.args, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -115,11 +115,16 @@ export class Workers {
       user: workerUserOf(cycle),
       place: worker.place,
     });
+    this.#sendSockets(worker);
+    send(worker, { kind: 'listen' });
+  }
+
+  #sendSockets(worker: Worker): void {
+    const { cycle, sockets } = worker.context;
     for (const plan of planSockets(cycle.config.listens)) {
       const handles = sockets.handlesOf(plan);
-      send(worker, { kind: 'socket', key: plan.key }, handles[slot % handles.length]);
+      send(worker, { kind: 'socket', key: plan.key }, handles[worker.place.slot % handles.length]);
     }
-    send(worker, { kind: 'listen' });
   }
 
   /** The lowest number that no living worker has. */
@@ -136,6 +141,12 @@ export class Workers {
         worker.isReady = true;
         this.#hasServed = true;
         this.#onChange();
+        return;
+      case 'sockets':
+        // An old worker's sockets may be gone already; it is told to quit then.
+        if (worker.isExiting) return;
+        this.#sendSockets(worker);
+        send(worker, { kind: 'resume' });
         return;
       case 'ask': {
         const value = serveWorker(message.topic, message.value);

@@ -24,7 +24,12 @@ export class Serving {
     useCycle(cycle);
     limits.workerConnections = eventsOf(cycle).worker_connections;
     runAll(lifecycle.start, (error) => this.#failed(error));
-    const plans = planSockets(cycle.config.listens);
+    await this.accept(handleOf);
+  }
+
+  /** Accepts on the sockets of the configuration in force; a second time after pause(). */
+  async accept(handleOf: (plan: SocketPlan) => Handle): Promise<void> {
+    const plans = planSockets(this.cycle.config.listens);
     const waits: Promise<void>[] = [];
     for (const plan of plans) {
       const known = this.#listeners.get(plan.key);
@@ -44,11 +49,20 @@ export class Serving {
     await Promise.all(waits);
   }
 
+  get isAccepting(): boolean {
+    return this.#listeners.size > 0;
+  }
+
+  /** Accepts no more for now; who wants to be served waits in the system's queue, which the master holds open. */
+  pause(): void {
+    for (const listener of this.#listeners.values()) listener.close();
+    this.#listeners.clear();
+  }
+
   /** Accepts no more, closes idle connections, lets the others finish; `done` when all are gone. */
   quit(done: () => void): void {
     shutdown.isExiting = true;
-    for (const listener of this.#listeners.values()) listener.close();
-    this.#listeners.clear();
+    this.pause();
     const { worker_shutdown_timeout: timeoutMs } = coreOf(this.cycle);
     if (timeoutMs > 0) setTimeout(() => this.closeAll(), timeoutMs).unref();
     // Requests that have arrived but were not read yet are served: look at the idle ones a turn of the loop later.

@@ -21,11 +21,13 @@ export interface StartMessage {
 export type ToWorker =
   | StartMessage
   | { readonly kind: 'socket'; readonly key: string }
-  | { readonly kind: 'listen' | 'quit' | 'terminate' | 'reopen' }
+  | { readonly kind: 'listen' | 'resume' | 'quit' | 'terminate' | 'reopen' }
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown };
 
 export type ToMaster =
   | { readonly kind: 'ready' }
+  /** The worker gave its sockets up for a while and wants them back: they come, and `resume`. */
+  | { readonly kind: 'sockets' }
   | { readonly kind: 'ask'; readonly id: number; readonly topic: string; readonly value: unknown }
   | { readonly kind: 'tell'; readonly topic: string; readonly value: unknown };
 

@@ -3,7 +3,8 @@
 import { setPriority } from 'node:os';
 import { ConfigError, errnoText } from './config/error.ts';
 import { type Cycle, closeCycle, coreOf, openCycle, reopenFiles } from './cycle.ts';
-import type { Handle } from './listen/sockets.ts';
+import { watchDescriptors } from './descriptor-limit.ts';
+import type { Handle, SocketPlan } from './listen/sockets.ts';
 import { setTicketKeys } from './listen/tls-context.ts';
 import { link, receiveAnswer } from './master-link.ts';
 import { passwordFiles } from './modules/ssl.ts';
@@ -13,6 +14,8 @@ import { toStderr } from './startup-log.ts';
 import { FATAL, type StartMessage, type ToMaster, type ToWorker } from './worker-messages.ts';
 import { setWorkerPlace } from './worker-place.ts';
 
+const ASK_AGAIN_MS = 500;
+
 /** Waits for the master's messages and obeys them. */
 export function runWorker(): void {
   link.isWorker = true;
@@ -20,6 +23,7 @@ export function runWorker(): void {
   let begun: StartMessage | undefined;
   let serving: Serving | undefined;
   let isQuitting = false;
+  let askSockets = (): void => {};
 
   const exit = (): void => {
     if (serving) {
@@ -73,8 +77,21 @@ export function runWorker(): void {
             },
             { SIGHUP: ', ignoring', SIGUSR2: ', ignoring', SIGWINCH: begun!.isDaemon ? ', shutting down' : '' },
           );
+          askSockets = (): void => {
+            handles.clear();
+            if (process.connected) process.send!({ kind: 'sockets' } satisfies ToMaster);
+          };
+          watchDescriptors(ready, () => isQuitting, askSockets);
           process.send!({ kind: 'ready' } satisfies ToMaster);
         });
+        return;
+      case 'resume':
+        // A socket may be lost on its way for want of a descriptor: they are asked for once more.
+        if (serving && !isQuitting) {
+          serving
+            .accept((plan) => socketOf(handles, plan))
+            .catch(() => void setTimeout(() => askSockets(), ASK_AGAIN_MS).unref());
+        }
         return;
       case 'quit':
         quit();
@@ -97,6 +114,12 @@ export function runWorker(): void {
   });
 }
 
+function socketOf(handles: ReadonlyMap<string, Handle>, plan: SocketPlan): Handle {
+  const handle = handles.get(plan.key);
+  if (!handle) throw new ConfigError(`no socket for ${plan.key}`);
+  return handle;
+}
+
 async function startWork(begun: StartMessage, handles: ReadonlyMap<string, Handle>): Promise<Serving> {
   process.title = 'nginx: worker process';
   let cycle: Cycle | undefined;
@@ -107,11 +130,7 @@ async function startWork(begun: StartMessage, handles: ReadonlyMap<string, Handl
     cycle = await openCycle({ ...begun.options, files: new Map(begun.files), warn: () => {} });
     const serving = new Serving(cycle);
     becomeWorker(cycle, begun);
-    await serving.serve(cycle, (plan) => {
-      const handle = handles.get(plan.key);
-      if (!handle) throw new ConfigError(`no socket for ${plan.key}`);
-      return handle;
-    });
+    await serving.serve(cycle, (plan) => socketOf(handles, plan));
     return serving;
   } catch (error) {
     const text = error instanceof ConfigError ? error.message : ((error as Error).stack ?? String(error));

@@ -16,8 +16,15 @@ import { type Acceptor, acceptConnections, type SharedReader } from './shared-re
 import { addressOf, type Handle, type SocketPlan } from './sockets.ts';
 import { acceptTls } from './tls-accept.ts';
 
-/** What the events block limits; set for the process when it starts to serve. */
-export const limits = { workerConnections: 512 };
+/** What the process is limited to; set when it starts to serve. */
+export const limits = {
+  /** The events block's. */
+  workerConnections: 512,
+  /** An accepted connection with this descriptor or a higher one leaves too few for the rest of the work. */
+  lastDescriptor: Number.POSITIVE_INFINITY,
+  /** Stops accepting for a while: no descriptors are left. */
+  onNoDescriptors: (): void => {},
+};
 
 /** net.Server on a handle that is bound already: `_listen2` is how a cluster's workers do it, for pipes as well. */
 interface AdoptingServer {
@@ -81,6 +88,7 @@ export class Listener implements Acceptor {
   /** Serves a connection; returns what reads its bytes when it reads shared. */
   accept(socket: Socket): SharedReader | undefined {
     counters.accepted++;
+    if (descriptorOf(socket) >= limits.lastDescriptor) limits.onNoDescriptors();
     if (counters.active >= limits.workerConnections) {
       processLog.log?.write('alert', `${limits.workerConnections} worker_connections are not enough`);
       socket.destroy();
@@ -119,6 +127,10 @@ export class Listener implements Acceptor {
     const exact = addressOf(this.#addresses, localAddress);
     return new ClientConnection(exact, remote, { address: localAddress, port: localPort! });
   }
+}
+
+function descriptorOf(socket: Socket): number {
+  return (socket as unknown as { readonly _handle: Handle | null })._handle?.fd ?? -1;
 }
 
 function isSingle(plan: SocketPlan): boolean {
