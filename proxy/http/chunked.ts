@@ -14,6 +14,9 @@ const STATE = {
   done: 9,
 } as const;
 
+/** A size that one more digit leaves exact. */
+const MOST_BEFORE_DIGIT = 2 ** 49 - 1;
+
 /** Decodes one chunked body, fed piece by piece. */
 export class ChunkedDecoder {
   #state: number = STATE.size;
@@ -22,6 +25,11 @@ export class ChunkedDecoder {
 
   get isDone(): boolean {
     return this.#state === STATE.done;
+  }
+
+  /** Bytes of the chunk under way that were not handed on yet, as its size announced them. */
+  get left(): number {
+    return this.#state === STATE.data ? this.#size : 0;
   }
 
   /** The fewest bytes that are still to come on the wire: what a reader may wait for. */
@@ -65,8 +73,9 @@ export class ChunkedDecoder {
         case STATE.size: {
           const digit = c >= 48 && c <= 57 ? c - 48 : (c | 32) >= 97 && (c | 32) <= 102 ? (c | 32) - 87 : -1;
           if (digit >= 0) {
+            if (this.#size > MOST_BEFORE_DIGIT) return -1;
             this.#size = this.#size * 16 + digit;
-            if (++this.#digits > 13) return -1;
+            this.#digits++;
           } else if (this.#digits === 0) return -1;
           else if (c === 13) this.#state = STATE.sizeLf;
           else if (c === 10) this.#endOfSize();

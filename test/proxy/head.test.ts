@@ -118,6 +118,10 @@ describe('chunked', () => {
     expect(decode(WIRE, step)).toEqual({ body: 'hello0123456789', end: WIRE.length - 4, isDone: true });
   });
 
+  test('a size may have leading zeros', () => {
+    expect(decode('00000000000000000005\r\nhello\r\n000000000000000000\r\n\r\n').body).toBe('hello');
+  });
+
   test.each(['x\r\n', '5\rhello', '5\r\nhelloX', '-1\r\n', '\r\n', 'ffffffffffffffff\r\n', '0\r\n\rX'])(
     'refuses %j',
     (wire) => {
