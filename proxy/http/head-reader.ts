@@ -174,13 +174,17 @@ function partialField(text: string, from: number): number {
   while (at < text.length) {
     const newline = text.indexOf('\n', at);
     const stop = newline < 0 ? text.length : newline;
-    const name = /^[^:\r\n]*/.exec(text.slice(at, stop))![0];
-    if (/[\x00-\x20\x7f]/.test(name)) return at;
+    const line = text.slice(at, stop);
+    const name = /^[^:\r]*/.exec(line)![0];
+    if (/[\x00-\x20\x7f]/.test(name) || NEVER_GOOD.test(line)) return at;
     if (newline < 0) return -1;
     at = newline + 1;
   }
   return -1;
 }
+
+/** No name, a CR that no LF follows, or NUL. */
+const NEVER_GOOD = /^:|^\r\r|\r[^\r]|\0/;
 
 /**
  * Where the line begins that does not fit into the buffers any more; -1 when all do. A line is never spread over two.
