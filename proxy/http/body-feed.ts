@@ -51,8 +51,11 @@ export class BodyFeed {
   }
 
   resume(): void {
+    const wasPaused = this.#isPaused;
     this.#isPaused = false;
     if (!this.#r) return;
+    // The client is waited for again.
+    if (wasPaused) this.#deadline.set(coreModule.location(this.#r.location).client_body_timeout);
     const kept = this.#ahead.take();
     if (kept) this.take(kept);
     this.#ahead.resume();

@@ -318,8 +318,11 @@ export class H2Stream implements Downstream {
   }
 
   resumeBody(): void {
+    const wasPaused = this.#isPaused;
     this.#isPaused = false;
     if (!this.#isReading) return;
+    // The client is waited for again.
+    if (wasPaused) this.#deadline?.set(coreModule.location(this.r.location).client_body_timeout);
     while (this.#early.length && !this.#isPaused) this.#feed(this.#early.shift()!);
     if (this.#isPaused) return;
     if (this.isInClosed) this.#endBody();
