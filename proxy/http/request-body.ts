@@ -218,13 +218,14 @@ export class RequestBody {
 
   #push(slice: Buffer): void {
     if (slice.length === 0) return;
-    const before = this.received;
-    this.received += slice.length;
-    if (this.#maxBytes > 0 && this.received > this.#maxBytes && !this.isDiscarded) {
-      this.#r.log('error', `client intended to send too large chunked body: ${before}+${slice.length} bytes`);
+    // A chunk is judged by what its size announces, not when too much of it has come.
+    const more = Math.max(slice.length, this.#decoder?.left ?? 0);
+    if (this.#maxBytes > 0 && this.received + more > this.#maxBytes && !this.isDiscarded) {
+      this.#r.log('error', `client intended to send too large chunked body: ${this.received}+${more} bytes`);
       this.fail(413);
       return;
     }
+    this.received += slice.length;
     this.#reader?.onData(slice);
   }
 
