@@ -1,0 +1,110 @@
+// The client of the wire tests: writes bytes as they are, reads until the server closes (its timeouts are short, so it
+// always does), and takes the answers apart by their framing.
+import { connect } from 'node:net';
+
+export interface Answer {
+  readonly status: number;
+  /** X-Up: number of the upstream's request that it answers; 0 for the proxy's own. */
+  readonly up: number;
+  /** The connection goes on after it, by its Connection header. */
+  readonly isKept: boolean;
+}
+
+export interface Transcript {
+  /** Port of the client. */
+  readonly port: number;
+  readonly answers: readonly Answer[];
+  /** Bytes that are no answer: an HTTP/0.9 body, or what no client could frame. */
+  readonly rest: string;
+  /** 'closed' by FIN, 'cut' by RST, 'hangs' when nothing happened for too long. */
+  readonly end: 'closed' | 'cut' | 'hangs';
+}
+
+const PATIENCE_MS = 10_000;
+
+/** Sends `pieces` to `port`, one after another in writes of their own, and resolves when the connection is over. */
+export function attack(
+  port: number,
+  pieces: string | readonly string[],
+  patienceMs = PATIENCE_MS,
+): Promise<Transcript> {
+  return new Promise((done) => {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    let bytes = '';
+    let localPort = 0;
+    let end: Transcript['end'] = 'closed';
+    socket.setTimeout(patienceMs, () => {
+      end = 'hangs';
+      socket.destroy();
+    });
+    socket.setEncoding('latin1');
+    socket.on('connect', () => {
+      localPort = socket.localPort ?? 0;
+      const all = typeof pieces === 'string' ? [pieces] : [...pieces];
+      const next = (): void => {
+        const piece = all.shift();
+        if (piece !== undefined && !socket.destroyed) socket.write(piece, 'latin1', () => setImmediate(next));
+      };
+      next();
+    });
+    socket.on('data', (chunk: string) => {
+      bytes += chunk;
+    });
+    socket.on('error', () => {
+      end = 'cut';
+    });
+    socket.on('close', () => done({ port: localPort, ...takeApart(bytes), end }));
+  });
+}
+
+/** The answers in `bytes`. HEAD is not used by the tests, so framing follows from the heads alone. */
+function takeApart(bytes: string): { answers: Answer[]; rest: string } {
+  const answers: Answer[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    const stop = bytes.indexOf('\r\n\r\n', at);
+    const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(bytes.slice(at, at + 13))?.[1] ?? 0);
+    if (stop < 0 || status === 0) break;
+    const head = bytes.slice(at, stop + 2);
+    at = stop + 4;
+    if (status === 100) continue;
+    const length = Number(/^content-length: (\d+)\r$/im.exec(head)?.[1] ?? 0);
+    if (/^transfer-encoding: chunked\r$/im.test(head)) at = endOfChunks(bytes, at);
+    else at += length;
+    answers.push({
+      status,
+      up: Number(/^x-up: (\d+)\r$/im.exec(head)?.[1] ?? 0),
+      isKept: /^connection: keep-alive\r$/im.test(head),
+    });
+  }
+  return { answers, rest: bytes.slice(at) };
+}
+
+function endOfChunks(bytes: string, from: number): number {
+  let at = from;
+  for (;;) {
+    const stop = bytes.indexOf('\r\n', at);
+    const size = Number.parseInt(bytes.slice(at, stop), 16);
+    if (stop < 0 || Number.isNaN(size)) return bytes.length;
+    at = stop + 2 + size + 2;
+    if (size === 0) return at;
+  }
+}
+
+/** Runs `act` on each item, `width` of them at a time, and keeps their order. */
+export async function inParallel<Item, Result>(
+  items: readonly Item[],
+  width: number,
+  act: (item: Item, index: number) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  let next = 0;
+  const work = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next++;
+      results[index] = await act(items[index]!, index);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, work));
+  return results;
+}
