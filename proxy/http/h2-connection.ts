@@ -280,7 +280,7 @@ export class H2Connection implements OpenConnection {
     const { r } = stream;
     const admission = admit(r, fields, isEnded);
     // The body ends with the stream, whatever was declared; the stream compares the two.
-    if (r.body && !r.isChunked) r.body = new RequestBody(r, -1, true);
+    if (r.body ? !r.isChunked : r.contentLength === 0 && !isEnded) r.body = new RequestBody(r, -1, true);
     if (admission.kind === 'reset') stream.terminate(CODE.PROTOCOL_ERROR);
     else if (admission.kind === 'answer') r.finalize(admission.status);
     else r.run();

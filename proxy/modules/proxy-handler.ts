@@ -111,7 +111,7 @@ export function proxyHandler(r: Exchange): number {
   r.upstream = u;
   r.testExpect();
   if (isUnbuffered) u.streamBody(body);
-  if (!body || isUnbuffered || (r.contentLength <= 0 && !r.isChunked)) {
+  if (!body || isUnbuffered || (r.contentLength < 0 && !r.isChunked)) {
     u.start();
     return DONE;
   }
