@@ -36,6 +36,13 @@ async function compare(sends: readonly Row['send'][]): Promise<{ a: Outcome; b: 
   return a.map((outcome, i) => ({ a: outcome, b: b[i]! }));
 }
 
+/** nginx refuses a field as soon as its line is there, ours when the head is whole: one that never is has no answer. */
+function isOnlyEarlier(theirs: Outcome, ours: Outcome): boolean {
+  if (theirs.answers === '0.9' || ours.answers === '0.9') return false;
+  const same = JSON.stringify([ours.answers, ours.forwards]);
+  return theirs.answers.at(-1)! >= 400 && same === JSON.stringify([theirs.answers.slice(0, -1), theirs.forwards]);
+}
+
 /** Ours took the first request, and neither nginx nor llhttp did. */
 async function isTakenByUsAlone(send: Row['send'], a: Outcome, b: Outcome): Promise<boolean> {
   const took = (outcome: Outcome): boolean => outcome.forwards.length > 0;
@@ -73,7 +80,7 @@ describe.skipIf('reason' in nginx)('ours beside nginx and llhttp', () => {
         const fault = violation(a);
         if (fault !== undefined) wrong.push(`${fault}: ${JSON.stringify(sends[i])}`);
         if (await isTakenByUsAlone(sends[i]!, a, b)) wrong.push(`taken by us alone: ${JSON.stringify(sends[i])}`);
-        else if (seen(a) !== seen(b)) {
+        else if (seen(a) !== seen(b) && !isOnlyEarlier(b, a)) {
           wrong.push(`${JSON.stringify(sends[i])}\n  ours  ${seen(a)}\n  nginx ${seen(b)}`);
         }
       }
