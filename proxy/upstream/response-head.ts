@@ -51,13 +51,18 @@ export function parseUpstreamHead(text: string): UpstreamHead | HeadFailure | un
     const fault = faultIn(cleaned);
     if (fault !== undefined) return { invalid: fault };
     const again = new Fields();
-    parseFields(cleaned, 0, RULES, again);
+    try {
+      parseFields(cleaned, 0, RULES, again);
+    } catch {
+      return { invalid: error.line };
+    }
     return settle(status.code, status.text, status.version, again, end);
   }
   return settle(status.code, status.text, status.version, fields, end);
 }
 
-const REPEATED_STATUS = /^HTTP\/[^\n]*\n/gm;
+/** Behind a line feed only: `^` would also find one behind a bare CR. */
+const REPEATED_STATUS = /(?<![^\n])HTTP\/[^\n]*\n/g;
 
 function mayBeHttp(text: string): boolean {
   return text.length >= 5 ? text.startsWith('HTTP/') : 'HTTP/'.startsWith(text);

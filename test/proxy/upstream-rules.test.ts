@@ -87,6 +87,7 @@ describe('the head', () => {
     expect(parseUpstreamHead('HTTP/1.1 200 OK\r\nX: 1\r\n')).toBeUndefined();
     expect(parseUpstreamHead('HTTP/1.1 200 OK\r\nX y: 1\r\n')).toEqual({ invalid: 'X\\x20...' });
     expect(parseUpstreamHead('HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n')).toEqual({ invalid: 'X: a\\x00...' });
+    expect(parseUpstreamHead('HTTP/1.1 200 OK\nX: a\rHTTP/1.1 b\n\n')).toEqual({ invalid: 'X: a\\x0d...' });
   });
 });
 
