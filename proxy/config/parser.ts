@@ -52,6 +52,12 @@ export function parseGlobals(text: string): Directive[] {
   return new FileParser(text, 'command line', '', new Map()).parse();
 }
 
+/** Includes within includes: nginx ends such a circle when it has no descriptors left, with this error. */
+const MOST_INCLUDES = 500;
+const CIRCLE = '(24: Too many open files)';
+/** Blocks within blocks. */
+const MOST_BLOCKS = 500;
+
 class FileParser {
   #tokens: Generator<Token>;
   #file: string;
@@ -59,6 +65,8 @@ class FileParser {
   #files: Map<string, string>;
   #known: KnownFiles | undefined;
   #extra: KnownFiles | undefined;
+  /** Includes around this file. */
+  #includes: number;
 
   #closedAt = 0;
 
@@ -69,7 +77,9 @@ class FileParser {
     files: Map<string, string>,
     known?: KnownFiles,
     extra?: KnownFiles,
+    includes = 0,
   ) {
+    this.#includes = includes;
     this.#known = known;
     this.#extra = extra;
     this.#tokens = tokenize(text, file);
@@ -117,6 +127,7 @@ class FileParser {
         };
         words.length = 0;
         if (token.kind === '{') {
+          if (depth === MOST_BLOCKS) throw errorAt(place, 'too many nested blocks');
           const block: Directive[] = [];
           const opened: Directive = { ...node, block };
           out.push(opened);
@@ -140,6 +151,7 @@ class FileParser {
     const full = isAbsolute(pattern) ? pattern : join(this.#confPrefix, pattern);
     const names = /[*?[]/.test(full) ? this.#glob(full) : [full];
     for (const name of names) {
+      if (this.#includes === MOST_INCLUDES) throw errorAt(place, `open() "${name}" failed ${CIRCLE}`);
       let text: string;
       try {
         text = this.#extra?.get(name) ?? readText(name, this.#known);
@@ -148,7 +160,8 @@ class FileParser {
       }
       this.#files.set(name, text);
       const before = out.length;
-      new FileParser(text, name, this.#confPrefix, this.#files, this.#known, this.#extra).#into(out, 0);
+      const inner = this.#includes + 1;
+      new FileParser(text, name, this.#confPrefix, this.#files, this.#known, this.#extra, inner).#into(out, 0);
       if (out.length > before && out[out.length - 1]!.fault) return false;
     }
     return true;

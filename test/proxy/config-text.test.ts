@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ConfigError } from '../../proxy/config/error.ts';
 import { tokenize } from '../../proxy/config/lexer.ts';
-import { parseGlobals } from '../../proxy/config/parser.ts';
+import { parseFile, parseGlobals } from '../../proxy/config/parser.ts';
 import { compileRegex } from '../../proxy/config/regex.ts';
 import { parseFixed, parseSizeBytes, parseTimeMs } from '../../proxy/config/values.ts';
 
@@ -45,6 +45,14 @@ describe('parser faults come last, in nginx words', () => {
     };
     expect(find(parseGlobals(text))?.message).toBe(message);
   });
+});
+
+test('circles and towers end in an error, not in the stack', () => {
+  const faultOf = (list: ReturnType<typeof parseGlobals>): string | undefined =>
+    list.at(-1)?.fault?.message ?? (list.at(-1)?.block ? faultOf(list.at(-1)!.block!) : undefined);
+  const circle = parseFile('/x/a.conf', '/x/', new Map([['/x/a.conf', 'a;\nevents { include a.conf; }']]));
+  expect(faultOf(circle.directives)).toBe('open() "/x/a.conf" failed (24: Too many open files) in /x/a.conf:2');
+  expect(faultOf(parseGlobals('a {'.repeat(100_000)))).toBe('too many nested blocks in command line:1');
 });
 
 test('values', () => {
