@@ -179,6 +179,11 @@ export function applyFields(r: Exchange, fields: Fields, isWhole = true): number
 
   if (contentLength !== undefined) {
     const length = parseCount(contentLength);
+    if (length === undefined && isOffset(contentLength)) {
+      // Too large for any limit, and to be counted exactly.
+      r.log('error', `client intended to send too large body: ${contentLength} bytes`);
+      return 413;
+    }
     if (length === undefined) {
       r.log('info', 'client sent invalid "Content-Length" header');
       return 400;
@@ -213,6 +218,11 @@ export function applyFields(r: Exchange, fields: Fields, isWhole = true): number
     r.isLingering = true;
   }
   return 0;
+}
+
+/** Digits that nginx's off_t holds. */
+function isOffset(text: string): boolean {
+  return /^\d+$/.test(text) && BigInt(text) < 2n ** 63n;
 }
 
 const CLOSE_TOKEN = /close/i;
