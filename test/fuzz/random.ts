@@ -5,7 +5,7 @@
 export const isFull = process.env['PORTICO_TEST_FULL'] === '1';
 export const seed = Number(process.env['PORTICO_FUZZ_SEED'] ?? 20_261_125);
 /** For each target. */
-export const seconds = Number(process.env['PORTICO_FUZZ_SECONDS'] ?? (isFull ? 60 : 2));
+export const seconds = Number(process.env['PORTICO_FUZZ_SECONDS'] ?? (isFull ? 60 : 1));
 
 export interface Random {
   /** A whole number from 0 to `below` - 1. */
