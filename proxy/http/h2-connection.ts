@@ -150,7 +150,7 @@ export class H2Connection implements OpenConnection {
     const { root } = this.#server();
     const conf = coreModule.location(root);
     // A new connection keeps the deadline of its first request.
-    if (this.#lastStream > 0) this.#deadline.set(conf.keepalive_timeout.timeoutMs);
+    if (this.#lastStream > 0 || this.#abandoned > 0) this.#deadline.set(conf.keepalive_timeout.timeoutMs);
   }
 
   #server() {
@@ -164,6 +164,7 @@ export class H2Connection implements OpenConnection {
       logConnection(this.client, 'info', 'client timed out (110: Connection timed out)');
       this.#abandoned = late;
       this.output.reset(late, CODE.PROTOCOL_ERROR);
+      this.#settle();
       return;
     }
     if (this.#reader.isInside || this.#lastStream === 0) {

@@ -129,6 +129,8 @@ const FIELDS: readonly H2Row[] = [
 ];
 
 const FRAMES: readonly H2Row[] = [
+  row('slow', 'a header block that never is whole', rawFrame(TYPE.headers, 5, 1, block(GET)).slice(0, -1), 'reset'),
+  row('slow', 'of another stream', rawFrame(TYPE.headers, 5, 3, block(GET)).slice(0, -1), 'goaway'),
   row('length', 'longer than the data', request([...POST, ['content-length', '6']], ['hello']), '400'),
   row('length', 'shorter than the data', request([...POST, ['content-length', '4']], ['hello']), '400'),
   row('length', '0 and data', request([...POST, ['content-length', '0']], [HIDDEN]), '400'),
