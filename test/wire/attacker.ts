@@ -8,6 +8,8 @@ export interface Answer {
   readonly up: number;
   /** The connection goes on after it, by its Connection header. */
   readonly isKept: boolean;
+  /** All of its body came. */
+  readonly isWhole: boolean;
 }
 
 export interface Transcript {
@@ -69,12 +71,14 @@ function takeApart(bytes: string): { answers: Answer[]; rest: string } {
     at = stop + 4;
     if (status === 100) continue;
     const length = Number(/^content-length: (\d+)\r$/im.exec(head)?.[1] ?? 0);
-    if (/^transfer-encoding: chunked\r$/im.test(head)) at = endOfChunks(bytes, at);
-    else at += length;
+    if (status !== 204 && status !== 304) {
+      at = /^transfer-encoding: chunked\r$/im.test(head) ? endOfChunks(bytes, at) : at + length;
+    }
     answers.push({
       status,
       up: Number(/^x-up: (\d+)\r$/im.exec(head)?.[1] ?? 0),
       isKept: /^connection: keep-alive\r$/im.test(head),
+      isWhole: at <= bytes.length,
     });
   }
   return { answers, rest: bytes.slice(at) };
@@ -85,7 +89,7 @@ function endOfChunks(bytes: string, from: number): number {
   for (;;) {
     const stop = bytes.indexOf('\r\n', at);
     const size = Number.parseInt(bytes.slice(at, stop), 16);
-    if (stop < 0 || Number.isNaN(size)) return bytes.length;
+    if (stop < 0 || Number.isNaN(size)) return bytes.length + 1;
     at = stop + 2 + size + 2;
     if (size === 0) return at;
   }
