@@ -24,6 +24,7 @@ import {
 } from './h2-frames.ts';
 import { HpackDecoder } from './h2-hpack.ts';
 import { H2Output } from './h2-output.ts';
+import { type Priority, PriorityTree, readPriority } from './h2-priority.ts';
 import { admit } from './h2-request.ts';
 import { readSettings, resetText } from './h2-settings.ts';
 import { H2Stream } from './h2-stream.ts';
@@ -45,6 +46,7 @@ export class H2Connection implements OpenConnection {
   readonly #reader: H2FrameReader;
   readonly #hpack = new HpackDecoder();
   readonly #streams = new Map<number, H2Stream>();
+  readonly #priorities = new PriorityTree();
   readonly #deadline: Deadline;
   readonly #conf: ReturnType<typeof http2Module.server>;
   #receiveWindow = MAX_WINDOW;
@@ -225,7 +227,7 @@ export class H2Connection implements OpenConnection {
   // ---- frames, called by the reader
 
   /** Whether a new stream may begin; its header block is read in any case. */
-  onHeaders(id: number, block: Buffer, isEnded: boolean): void {
+  onHeaders(id: number, priority: Priority | undefined, block: Buffer, isEnded: boolean): void {
     const server = coreModule.server(this.#server());
     const { number, sizeBytes } = server.large_client_header_buffers;
     const fields: (readonly [string, string])[] = [];
@@ -252,16 +254,23 @@ export class H2Connection implements OpenConnection {
       this.output.reset(id, CODE.REFUSED_STREAM);
       return;
     }
-    this.#begin(id, fields, isEnded, block.length);
+    this.#begin(id, priority, fields, isEnded, block.length);
   }
 
-  #begin(id: number, fields: readonly (readonly [string, string])[], isEnded: boolean, bytes: number): void {
+  #begin(
+    id: number,
+    priority: Priority | undefined,
+    fields: readonly (readonly [string, string])[],
+    isEnded: boolean,
+    bytes: number,
+  ): void {
     if (this.#isIdleCounted) {
       this.#isIdleCounted = false;
       counters.waiting--;
     }
     this.#deadline.clear();
-    const stream = new H2Stream(this, id, this.#initialWindow, this.#conf.http2_body_preread_size);
+    const place = this.#priorities.open(id, priority);
+    const stream = new H2Stream(this, id, place, this.#initialWindow, this.#conf.http2_body_preread_size);
     stream.isInClosed = isEnded;
     stream.r.requestLength = bytes;
     this.#streams.set(id, stream);
@@ -320,10 +329,11 @@ export class H2Connection implements OpenConnection {
     return stream;
   }
 
-  onPriority(): void {
+  onPriority(id: number, payload: Buffer): void {
     if (--this.#priorityLeft === 0) {
       throw new H2Error(CODE.ENHANCE_YOUR_CALM, 'client sent too many PRIORITY frames');
     }
+    this.#priorities.set(id, readPriority('PRIORITY', id, payload, 0));
   }
 
   onReset(id: number, code: number): void {
@@ -389,6 +399,7 @@ export class H2Connection implements OpenConnection {
   streamClosed(stream: H2Stream): void {
     this.output.forget(stream);
     this.#streams.delete(stream.id);
+    this.#priorities.close(stream.place);
     if (this.#streams.size === 0) this.#settle();
   }
 }

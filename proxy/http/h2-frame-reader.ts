@@ -2,6 +2,7 @@
 // connection's business. DATA is passed on piece by piece, everything else as a whole frame.
 import type { H2Connection } from './h2-connection.ts';
 import { CODE, FLAG, FRAME, H2Error, HEAD_BYTES, PREFACE } from './h2-frames.ts';
+import { type Priority, readPriority } from './h2-priority.ts';
 import type { H2Stream } from './h2-stream.ts';
 
 const NONE: Buffer = Buffer.alloc(0);
@@ -24,7 +25,15 @@ export class H2FrameReader {
   #data: { stream: H2Stream | undefined; left: number; padding: number; isEnd: boolean } | undefined;
   #skip = 0;
   /** A header block that goes on in CONTINUATION frames. */
-  #block: { readonly id: number; readonly isEnd: boolean; parts: Buffer[]; bytes: number } | undefined;
+  #block:
+    | {
+        readonly id: number;
+        readonly priority: Priority | undefined;
+        readonly isEnd: boolean;
+        parts: Buffer[];
+        bytes: number;
+      }
+    | undefined;
 
   constructor(to: H2Connection, blockBytes: number) {
     this.#to = to;
@@ -160,8 +169,7 @@ export class H2FrameReader {
         this.#continuation(head, payload);
         return;
       case FRAME.PRIORITY:
-        this.#to.onPriority();
-        checkDependency('PRIORITY', head.id, payload.readUInt32BE(0));
+        this.#to.onPriority(head.id, payload);
         return;
       case FRAME.RST_STREAM:
         this.#to.onReset(head.id, payload.readUInt32BE(0));
@@ -194,11 +202,11 @@ export class H2FrameReader {
       }
       end -= padding;
     }
-    if (head.flags & FLAG.PRIORITY) checkDependency('HEADERS', head.id, payload.readUInt32BE(priorityAt));
+    const priority = head.flags & FLAG.PRIORITY ? readPriority('HEADERS', head.id, payload, priorityAt) : undefined;
     const part = payload.subarray(at, end);
     const isEnd = (head.flags & FLAG.END_STREAM) !== 0;
-    if (head.flags & FLAG.END_HEADERS) this.#to.onHeaders(head.id, part, isEnd);
-    else this.#block = { id: head.id, isEnd, parts: [Buffer.from(part)], bytes: part.length };
+    if (head.flags & FLAG.END_HEADERS) this.#to.onHeaders(head.id, priority, part, isEnd);
+    else this.#block = { id: head.id, priority, isEnd, parts: [Buffer.from(part)], bytes: part.length };
   }
 
   #continuation(head: Head, payload: Buffer): void {
@@ -211,7 +219,7 @@ export class H2FrameReader {
     }
     if (!(head.flags & FLAG.END_HEADERS)) return;
     this.#block = undefined;
-    this.#to.onHeaders(block.id, Buffer.concat(block.parts), block.isEnd);
+    this.#to.onHeaders(block.id, block.priority, Buffer.concat(block.parts), block.isEnd);
   }
 }
 
@@ -263,11 +271,6 @@ function checkForm({ type, flags, length, id }: Head): void {
 function checkGoAway({ length, id }: Head): void {
   if (length < 8) throw wrongSize('GOAWAY', length);
   if (id !== 0) throw new H2Error(CODE.PROTOCOL_ERROR, 'client sent GOAWAY frame with incorrect identifier');
-}
-
-function checkDependency(name: string, id: number, dependency: number): void {
-  if ((dependency & 0x7fffffff) !== id) return;
-  throw new H2Error(CODE.PROTOCOL_ERROR, `client sent ${name} frame for stream ${id} with incorrect dependency`);
 }
 
 function windowIncrement(payload: Buffer): number {

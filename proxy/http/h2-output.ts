@@ -1,5 +1,5 @@
-// What leaves an HTTP/2 connection: frames of one turn of the loop go out in one write, and streams take turns, a frame
-// each, as far as the connection's window, their own, and the socket allow.
+// What leaves an HTTP/2 connection: frames of one turn of the loop go out in one write, and the most urgent streams take
+// turns, a frame each, as far as the connection's window, their own, and the socket allow.
 import type { Socket } from 'node:net';
 import {
   DEFAULT_FRAME_BYTES,
@@ -116,20 +116,39 @@ export class H2Output {
   #produce(): Set<H2Stream> {
     const produced = new Set<H2Stream>();
     let waiting = this.#socket.writableLength;
-    for (let isStuck = false; !isStuck && this.#ready.size > 0 && waiting < WAITING_BYTES; ) {
-      isStuck = true;
-      for (const stream of [...this.#ready]) {
+    while (waiting < WAITING_BYTES) {
+      const turn = this.#mostUrgent();
+      if (turn.length === 0) break;
+      for (const stream of turn) {
         this.#ready.delete(stream);
-        if (!stream.canSend || (stream.queued > 0 && this.window === 0)) continue;
+        if (!this.#mayProduce(stream)) continue;
         const taken = stream.produce(Math.min(this.window, this.frameBytes));
         this.window -= taken;
         waiting += taken + HEAD_BYTES;
-        isStuck = false;
         produced.add(stream);
         if (stream.canSend) this.#ready.add(stream);
         if (waiting >= WAITING_BYTES) break;
       }
     }
     return produced;
+  }
+
+  #mayProduce(stream: H2Stream): boolean {
+    return stream.canSend && (stream.queued === 0 || this.window > 0);
+  }
+
+  /** The streams that none goes before, in the order of their turns. */
+  #mostUrgent(): readonly H2Stream[] {
+    let found: H2Stream[] = [];
+    for (const stream of this.#ready) {
+      if (!this.#mayProduce(stream)) {
+        this.#ready.delete(stream);
+        continue;
+      }
+      const order = found.length === 0 ? 0 : stream.place.compare(found[0]!.place);
+      if (order < 0) found = [stream];
+      else if (order === 0) found.push(stream);
+    }
+    return found;
   }
 }

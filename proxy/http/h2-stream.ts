@@ -9,6 +9,7 @@ import { Exchange } from './exchange.ts';
 import { closeExchange } from './finalize.ts';
 import type { H2Connection } from './h2-connection.ts';
 import { CODE, FLAG, FRAME, frame, HEAD_BYTES } from './h2-frames.ts';
+import type { Place } from './h2-priority.ts';
 import { headerBlock, settleH2, trailerBlock } from './h2-response.ts';
 import { Fields } from './head.ts';
 import { useServer } from './request-checks.ts';
@@ -20,6 +21,8 @@ const BODY_WINDOW_BYTES = 1_048_576;
 
 export class H2Stream implements Downstream {
   readonly id: number;
+  /** Its place among the streams that want to send. */
+  readonly place: Place;
   readonly r: Exchange;
   readonly #connection: H2Connection;
   sendWindow: number;
@@ -43,9 +46,10 @@ export class H2Stream implements Downstream {
   #deadline: Deadline | undefined;
   #sendDeadline: Deadline | undefined;
 
-  constructor(connection: H2Connection, id: number, sendWindow: number, receiveWindow: number) {
+  constructor(connection: H2Connection, id: number, place: Place, sendWindow: number, receiveWindow: number) {
     this.#connection = connection;
     this.id = id;
+    this.place = place;
     this.sendWindow = sendWindow;
     this.receiveWindow = receiveWindow;
     const { client } = connection;
