@@ -66,9 +66,9 @@ export class H2Connection implements OpenConnection {
 
   constructor(socket: Socket, client: ClientConnection) {
     this.#socket = socket;
-    this.output = new H2Output(socket);
     this.client = client;
     const server = client.sniServer ?? client.listen.defaultServer;
+    this.output = new H2Output(socket, coreModule.location(server.root).send_timeout);
     this.#conf = http2Module.server(server);
     this.#priorityLeft = Math.max(this.#conf.http2_max_concurrent_streams, 100);
     this.#deadline = new Deadline(() => this.#expired());

@@ -1,6 +1,7 @@
 // What leaves an HTTP/2 connection: frames of one turn of the loop go out in one write, and the most urgent streams take
 // turns, a frame each, as far as the connection's window, their own, and the socket allow.
 import type { Socket } from 'node:net';
+import { Deadline } from '../timer.ts';
 import {
   DEFAULT_FRAME_BYTES,
   DEFAULT_WINDOW,
@@ -23,6 +24,9 @@ export class H2Output {
   #afterFlush: (() => void)[] = [];
   #out: Buffer[] = [];
   #isFlushQueued = false;
+  /** send_timeout of the connection: the socket must take something now and then, also when it is being closed. */
+  readonly #deadline: Deadline;
+  readonly #timeoutMs: number;
   /** Body bytes that the peer takes on the connection. */
   window = DEFAULT_WINDOW;
   /** Largest frame that the peer takes. */
@@ -30,8 +34,11 @@ export class H2Output {
   /** Nothing can be sent any more. */
   isBroken = false;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, timeoutMs: number) {
     this.#socket = socket;
+    this.#timeoutMs = timeoutMs;
+    this.#deadline = new Deadline(() => socket.destroy());
+    socket.on('close', () => this.#deadline.close());
     socket.on('drain', () => {
       if (this.#ready.size > 0) this.#queueFlush();
     });
@@ -104,13 +111,19 @@ export class H2Output {
     const out = this.#out;
     if (out.length) {
       this.#out = [];
-      this.#socket.write(out.length === 1 ? out[0]! : Buffer.concat(out));
+      this.#socket.write(out.length === 1 ? out[0]! : Buffer.concat(out), this.#written);
+      if (this.#socket.writableLength > 0 && !this.#deadline.isSet) this.#deadline.set(this.#timeoutMs);
     }
     const acts = this.#afterFlush;
     this.#afterFlush = [];
     for (const act of acts) act();
     for (const stream of produced) stream.drained();
   }
+
+  readonly #written = (): void => {
+    if (this.#socket.writableLength === 0) this.#deadline.clear();
+    else this.#deadline.set(this.#timeoutMs);
+  };
 
   /** Lets the streams make frames; returns those that did. */
   #produce(): Set<H2Stream> {

@@ -102,6 +102,11 @@ export class Client {
     return payload.readUInt32BE(type === FRAME.GOAWAY ? 4 : 0);
   }
 
+  /** Reads nothing more. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
   close(): void {
     this.#socket.destroy();
   }

@@ -1,7 +1,7 @@
 // HTTP/2 towards clients, spoken frame by frame and through a client library: heads, bodies, flow control, errors, and
 // a shutdown that finishes what it began.
 import { connect as connectH2 } from 'node:http2';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CODE, FLAG, FRAME, frame, windowUpdateFrame } from '../../proxy/http/h2-frames.ts';
 import { decodeHuffman, encodeHuffman } from '../../proxy/http/h2-huffman.ts';
 import { Client } from './h2-client.ts';
@@ -19,10 +19,11 @@ beforeAll(async () => {
         location /f { root .; }
         location /echo { client_max_body_size 1k; proxy_pass http://127.0.0.1:%%PORT_1%%/; }
       }
-      server { listen 127.0.0.1:%%PORT_1%%; location / { return 200 "$http_content_length"; } }
+      server { listen 127.0.0.1:%%PORT_1%%; location / { return 200 "$http_content_length"; } location = /status { stub_status; } }
+      server { listen 127.0.0.1:%%PORT_3%% http2 sndbuf=32k; send_timeout 100ms; root .; }
       server { listen 127.0.0.1:%%PORT_2%%; http2 on; return 200 "$server_protocol"; }
     }`,
-    { files: { f: 'y'.repeat(100_000) } },
+    { files: { f: 'y'.repeat(100_000), large: 'z'.repeat(20_000_000) } },
   );
 });
 
@@ -69,6 +70,18 @@ describe('HTTP/2', () => {
       client.send(windowUpdateFrame(0, 100_000), windowUpdateFrame(1, 100_000));
       expect(await client.body(1)).toHaveLength(100_000);
     }));
+
+  it('closes the connection of a client that has the window but does not read', async () => {
+    const client = new Client(proxy.ports[3]!);
+    const status = async () => (await fetch(`http://127.0.0.1:${proxy.ports[1]}/status`)).text();
+    client.send(windowUpdateFrame(0, 2 ** 30));
+    client.request(1, '/large');
+    client.send(windowUpdateFrame(1, 2 ** 30));
+    await client.find((f) => f.type === FRAME.DATA);
+    client.pause();
+    await vi.waitUntil(async () => (await status()).startsWith('Active connections: 1 '), { timeout: 10_000 });
+    client.close();
+  });
 
   it('passes bodies on, with and without a declared length', () =>
     withClient(async (client) => {
