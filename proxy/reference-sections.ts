@@ -9,6 +9,7 @@ import { LIMIT_REQ_VARIABLES } from './modules/limit-req.ts';
 import { PROXY_VARIABLES } from './modules/proxy-handler.ts';
 import { REALIP_VARIABLES } from './modules/realip.ts';
 import { REFERER_VARIABLES } from './modules/referer.ts';
+import { SLICE_VARIABLES } from './modules/slice.ts';
 import { SSI_VARIABLES } from './modules/ssi.ts';
 import { SSL_VARIABLES } from './modules/ssl-variables.ts';
 import { STUB_STATUS_VARIABLES } from './modules/stub-status.ts';
@@ -105,6 +106,7 @@ export const SECTIONS: readonly Section[] = [
   ),
   section('Proxying', 'Passing requests on.', 'proxy', 'http/ngx_http_proxy_module'),
   section('Caching', 'Responses kept on disk, in nginx’s layout.', 'proxy-cache', 'http/ngx_http_proxy_module'),
+  section('Slices', 'Large responses fetched and cached piece by piece.', 'slice', 'http/ngx_http_slice_module'),
   section('Storing', 'Responses kept as plain files.', 'proxy-store', 'http/ngx_http_proxy_module'),
   section('TLS to upstreams', 'What is shown to them and asked of them.', 'proxy-ssl', 'http/ngx_http_proxy_module'),
   section('Names', 'Looked up while the proxy runs.', 'resolver', 'http/ngx_http_core_module'),
@@ -142,6 +144,7 @@ export const VARIABLE_GROUPS: readonly (readonly [
       ...REFERER_VARIABLES,
       ...BROWSER_VARIABLES,
       ...SSI_VARIABLES,
+      ...SLICE_VARIABLES,
       ...STUB_STATUS_VARIABLES,
     ],
   ],

@@ -40,6 +40,7 @@ import { REALIP_VARIABLES, realipModule } from '../modules/realip.ts';
 import { prepareReferers, REFERER_VARIABLES, refererModule } from '../modules/referer.ts';
 import { resolverModule } from '../modules/resolver.ts';
 import { rewriteModule } from '../modules/rewrite.ts';
+import { SLICE_VARIABLES, sliceModule } from '../modules/slice.ts';
 import { splitClientsModule } from '../modules/split-clients.ts';
 import { SSI_VARIABLES, ssiModule } from '../modules/ssi.ts';
 import { sslModule } from '../modules/ssl.ts';
@@ -97,6 +98,7 @@ export const MODULES: readonly AnyModule[] = [
   proxyCacheModule,
   proxyStoreModule,
   proxySslModule,
+  sliceModule,
   outOfScopeModule,
 ];
 
@@ -123,6 +125,7 @@ export const BUILT_IN_VARIABLES: readonly (readonly [string, Variable])[] = [
   ...REFERER_VARIABLES,
   ...BROWSER_VARIABLES,
   ...PROXY_VARIABLES,
+  ...SLICE_VARIABLES,
 ];
 
 export const VARIABLE_PREFIXES: readonly (readonly [string, (rest: string) => Variable])[] = [...CORE_PREFIXES];

@@ -9,6 +9,7 @@ import { gzipFilter } from '../modules/gzip.ts';
 import { headersFilter } from '../modules/headers.ts';
 import { notModifiedFilter } from '../modules/not-modified.ts';
 import { rangeFilter } from '../modules/range.ts';
+import { sliceFilter } from '../modules/slice.ts';
 import { ssiFilter } from '../modules/ssi.ts';
 import { subFilter } from '../modules/sub.ts';
 import type { Exchange } from './exchange.ts';
@@ -30,6 +31,7 @@ export type HeaderFilter = (r: Exchange, open: OpenFilter) => 'replaced' | undef
 
 /** Filters of each request, and of each subrequest. */
 export const REQUEST_FILTERS: readonly HeaderFilter[] = [
+  sliceFilter,
   notModifiedFilter,
   headersFilter,
   gunzipFilter,

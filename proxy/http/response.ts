@@ -19,6 +19,8 @@ export class ResponseHead {
   overrideCharset: string | undefined;
   /** -1: not known. */
   contentLength = -1;
+  /** Where in a whole of `contentLength` bytes the body begins (slice). */
+  contentOffset = 0;
   /** Unix seconds, -1: none. */
   lastModified = -1;
   /** True when `lastModified` came with a header of its own in the list. */

@@ -15,6 +15,8 @@ export interface SubrequestOptions {
   readonly isBackground?: boolean;
   /** Its body is kept in `captured`. */
   readonly isInMemory?: boolean;
+  /** It goes on where its parent stands, in the same location, as the same request (slice). */
+  readonly isClone?: boolean;
   /** Default: GET. */
   readonly method?: string;
   /** Called each time it is finalized, before an error page is made: returns the code to go on with. */
@@ -71,7 +73,15 @@ export function startSubrequest(
   }
   parent.subrequests ??= new Set();
   parent.subrequests.add(sub);
-  sub.phase = SERVER_REWRITE;
+  if (options.isClone) {
+    sub.location = parent.location;
+    sub.method = parent.method;
+    sub.contentHandler = parent.contentHandler;
+    sub.phase = parent.phase;
+    sub.isUriChanged = parent.isUriChanged;
+    sub.isUnparsedValid = parent.isUnparsedValid;
+    sub.isLocationValid = parent.isLocationValid;
+  } else sub.phase = SERVER_REWRITE;
   process.nextTick(start, sub);
   return sub;
 }

@@ -4,13 +4,9 @@
 import { parseHttpDate } from '../clock.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { BodyFilter, OpenFilter } from '../http/filters.ts';
+import { type ByteRange, RangeCut } from '../http/range-cut.ts';
 import type { RangePart, RangeParts } from '../http/range-parts.ts';
 import { coreModule } from './core-rows.ts';
-
-interface Range {
-  readonly start: number;
-  readonly end: number;
-}
 
 /** Applies the request's Range header. */
 export function rangeFilter(r: Exchange, open: OpenFilter): 'replaced' | undefined {
@@ -41,7 +37,7 @@ export function rangeFilter(r: Exchange, open: OpenFilter): 'replaced' | undefin
   out.remove('content-length');
   const parts = ranges.length === 1 ? singlePart(r, ranges[0]!) : multipart(r, ranges);
   if (r.isSeekable) r.parts = parts;
-  else open(ranges.length === 1 ? new Cut(ranges[0]!) : new Collect(parts), 'first');
+  else open(ranges.length === 1 ? new RangeCut(ranges[0]!, out.contentOffset) : new Collect(parts), 'first');
   return undefined;
 }
 
@@ -55,8 +51,8 @@ function ifRange(r: Exchange): boolean {
 
 const RANGE = / *(?:(\d+) *- *(\d*)|-(\d+)) *(,|$)/y;
 
-function parseRanges(header: string, length: number, max: number): Range[] | 'ignored' | 'unsatisfiable' {
-  const ranges: Range[] = [];
+function parseRanges(header: string, length: number, max: number): ByteRange[] | 'ignored' | 'unsatisfiable' {
+  const ranges: ByteRange[] = [];
   let size = 0;
   RANGE.lastIndex = 6;
   for (;;) {
@@ -94,7 +90,7 @@ function offset(digits: string): number {
   return BigInt(digits) > MAX_OFFSET ? -1 : Number(digits);
 }
 
-function singlePart(r: Exchange, range: Range): RangeParts {
+function singlePart(r: Exchange, range: ByteRange): RangeParts {
   const { out } = r;
   out.add('Content-Range', `bytes ${range.start}-${range.end - 1}/${out.contentLength}`);
   out.contentLength = range.end - range.start;
@@ -103,7 +99,7 @@ function singlePart(r: Exchange, range: Range): RangeParts {
 
 let lastBoundary = Math.floor(Math.random() * 1e6);
 
-function multipart(r: Exchange, ranges: readonly Range[]): RangeParts {
+function multipart(r: Exchange, ranges: readonly ByteRange[]): RangeParts {
   const { out } = r;
   const boundary = String(++lastBoundary).padStart(20, '0');
   const type = out.fullContentType();
@@ -119,43 +115,6 @@ function multipart(r: Exchange, ranges: readonly Range[]): RangeParts {
   out.charset = '';
   out.contentLength = length;
   return { parts, tail };
-}
-
-/** Lets one range of a stream through. */
-class Cut implements BodyFilter {
-  declare next: BodyFilter;
-  readonly #range: Range;
-  #at = 0;
-  #isOver = false;
-
-  constructor(range: Range) {
-    this.#range = range;
-  }
-
-  write(chunk: Buffer): void {
-    if (this.#isOver) return;
-    const { start, end } = this.#range;
-    const from = this.#at;
-    this.#at += chunk.length;
-    if (this.#at <= start) return;
-    const low = Math.max(0, start - from);
-    const high = Math.min(chunk.length, end - from);
-    this.next.write(low === 0 && high === chunk.length ? chunk : chunk.subarray(low, high));
-    if (this.#at >= end) {
-      this.#isOver = true;
-      this.next.end();
-    }
-  }
-
-  end(): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.next.end();
-  }
-
-  flush(): void {
-    this.next.flush?.();
-  }
 }
 
 /** Several ranges of a stream: they may go backwards, so the whole body is kept first. */
