@@ -226,6 +226,11 @@ export class H2Connection implements OpenConnection {
 
   // ---- frames, called by the reader
 
+  /** A part of a header block is there; see HpackDecoder. */
+  checkBlock(part: Buffer, from: number): number {
+    return this.#hpack.checkPart(part, from);
+  }
+
   /** Whether a new stream may begin; its header block is read in any case. */
   onHeaders(id: number, priority: Priority | undefined, block: Buffer, isEnded: boolean): void {
     const server = coreModule.server(this.#server());

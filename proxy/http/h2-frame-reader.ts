@@ -24,6 +24,8 @@ export class H2FrameReader {
   /** A DATA frame that is being passed on: bytes left of its data, then of its padding. */
   #data: { stream: H2Stream | undefined; left: number; padding: number; isEnd: boolean } | undefined;
   #skip = 0;
+  /** How much of a header block whose frame is not whole has been looked at. */
+  #checked = 0;
   /** A header block that goes on in CONTINUATION frames. */
   #block:
     | {
@@ -116,9 +118,22 @@ export class H2FrameReader {
         throw new H2Error(CODE.ENHANCE_YOUR_CALM, 'client sent too large header');
       }
     }
-    if (buf.length < HEAD_BYTES + head.length) return undefined;
+    if (buf.length < HEAD_BYTES + head.length) {
+      if (head.type === FRAME.HEADERS) this.#checkPart(head, buf);
+      return undefined;
+    }
+    this.#checked = 0;
     this.#frame(head, buf.subarray(HEAD_BYTES, HEAD_BYTES + head.length));
     return buf.subarray(HEAD_BYTES + head.length);
+  }
+
+  /** A header block is faulty as soon as a part of it is. */
+  #checkPart({ flags, length }: Head, buf: Buffer): void {
+    const isPadded = (flags & FLAG.PADDED) !== 0;
+    const at = HEAD_BYTES + (isPadded ? 1 : 0) + (flags & FLAG.PRIORITY ? 5 : 0);
+    if (buf.length <= at) return;
+    const end = HEAD_BYTES + length - (isPadded ? buf[HEAD_BYTES]! : 0);
+    this.#checked = this.#to.checkBlock(buf.subarray(at, Math.max(at, end)), this.#checked);
   }
 
   #beginData(head: Head, buf: Buffer): Buffer | undefined {

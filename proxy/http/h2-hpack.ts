@@ -100,13 +100,13 @@ export class HpackDecoder {
     while (this.#at < block.length) {
       const first = block[this.#at]!;
       let field: readonly [string, string];
-      if (first >= 0x80) field = this.#indexed(this.#int(7, 'header index'));
+      if (first >= 0x80) field = this.#indexed(this.#int(7));
       else if (first >= 0x20 && first < 0x40) {
-        this.#resize(this.#int(5, 'size update'));
+        this.#resize(this.#int(5, 'header block with too long size update value'));
         continue;
       } else {
         const isKept = first >= 0x40;
-        const index = this.#int(isKept ? 6 : 4, 'header index');
+        const index = this.#int(isKept ? 6 : 4);
         const name = index === 0 ? this.#string(limits.fieldBytes) : this.#indexed(index)[0];
         if (name === '') throw new H2Error(CODE.PROTOCOL_ERROR, 'client sent zero header name length');
         field = [name, this.#string(limits.fieldBytes)];
@@ -118,13 +118,47 @@ export class HpackDecoder {
     }
   }
 
-  #int(prefix: number, what: string): number {
+  /**
+   * Looks at the beginning of a block, from the first field that was not whole before, and returns where the first one
+   * begins that is not whole now. Throws H2Error for an integer that is too long: nginx does not wait for the rest.
+   */
+  checkPart(part: Buffer, from: number): number {
+    this.#block = part;
+    this.#at = from;
+    let whole = from;
+    while (this.#at < part.length) {
+      const first = part[this.#at]!;
+      try {
+        if (first >= 0x80) this.#int(7);
+        else if (first >= 0x20 && first < 0x40) this.#int(5, 'header block with too long size update value');
+        else {
+          if (this.#int(first >= 0x40 ? 6 : 4) === 0) this.#skipString();
+          this.#skipString();
+        }
+      } catch (error) {
+        if (error instanceof H2Error && error.code === CODE.FRAME_SIZE_ERROR) break;
+        throw error;
+      }
+      if (this.#at <= part.length) whole = this.#at;
+    }
+    return whole;
+  }
+
+  #skipString(): void {
+    if (this.#at >= this.#block.length) {
+      throw new H2Error(CODE.FRAME_SIZE_ERROR, 'client sent header block with incorrect length');
+    }
+    const length = this.#int(7, 'header field with too long length value');
+    this.#at += length;
+  }
+
+  #int(prefix: number, fault = 'header block with too long header index value'): number {
     const mask = 2 ** prefix - 1;
     let value = this.#block[this.#at++]! & mask;
     if (value < mask) return value;
     for (let octet = 0, shift = 1; ; octet++, shift *= 128) {
       if (octet === INT_OCTETS - 1) {
-        throw new H2Error(CODE.COMPRESSION_ERROR, `client sent header block with too long ${what} value`);
+        throw new H2Error(CODE.COMPRESSION_ERROR, `client sent ${fault}`);
       }
       const byte = this.#block[this.#at++];
       if (byte === undefined) {
@@ -140,7 +174,7 @@ export class HpackDecoder {
     if (first === undefined) {
       throw new H2Error(CODE.FRAME_SIZE_ERROR, 'client sent header block with incorrect length');
     }
-    const length = this.#int(7, 'length');
+    const length = this.#int(7, 'header field with too long length value');
     if (length > limit) throw new H2Error(CODE.ENHANCE_YOUR_CALM, 'client sent too large header field');
     const end = this.#at + length;
     if (end > this.#block.length) {

@@ -20,7 +20,7 @@ export class Client {
   isClosed = false;
 
   constructor(port: number) {
-    this.#socket = connect(port, '127.0.0.1');
+    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
     this.#socket.on('data', (chunk: Buffer) => this.#read(chunk));
     this.#socket.on('close', () => {
       this.isClosed = true;

@@ -3,6 +3,7 @@
 import { connect as connectH2 } from 'node:http2';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CODE, FLAG, FRAME, frame, windowUpdateFrame } from '../../proxy/http/h2-frames.ts';
+import { encodeField } from '../../proxy/http/h2-hpack.ts';
 import { decodeHuffman, encodeHuffman } from '../../proxy/http/h2-huffman.ts';
 import { Client } from './h2-client.ts';
 import { type RunningProxy, startProxy } from './start-proxy.ts';
@@ -181,6 +182,37 @@ describe('HTTP/2', () => {
       expect(await client.code(FRAME.GOAWAY)).toBe(code);
     }),
   );
+
+  it.each([
+    ['index', [0xff, 0xff, 0xff, 0xff]],
+    ['length', [0x42, 0xff, 0xff, 0xff, 0xff]],
+  ])('does not wait for the rest of a header block with too long an %s', (_, part) =>
+    withClient(async (client) => {
+      client.send(frame(FRAME.HEADERS, FLAG.END_HEADERS, 1, part.length + 1, false), Buffer.from(part));
+      expect(await client.code(FRAME.GOAWAY)).toBe(CODE.COMPRESSION_ERROR);
+    }),
+  );
+
+  it('takes a header block byte by byte', () =>
+    withClient(async (client) => {
+      const block = Buffer.from(
+        [
+          [':method', 'GET'],
+          [':scheme', 'http'],
+          [':path', '/x'],
+          [':authority', 'a.test'],
+        ]
+          .map(([name, value]) => encodeField(name!, value!))
+          .join(''),
+        'latin1',
+      );
+      const head = frame(FRAME.HEADERS, FLAG.END_STREAM | FLAG.END_HEADERS, 1, block.length, false);
+      for (const byte of Buffer.concat([head, block])) {
+        client.send(Buffer.from([byte]));
+        await new Promise((done) => setImmediate(done));
+      }
+      expect(await client.body(1)).toBe('GET /x h2c  HTTP/2.0');
+    }));
 
   it('ignores frames that it does not know', () =>
     withClient(async (client) => {
