@@ -2,6 +2,7 @@
 // connection or a stream with the same error code and log line as in ngx_http_v2.c, which this mirrors.
 import type { Socket } from 'node:net';
 import { logConnection } from '../listen/connection-log.ts';
+import { blocksModule } from '../modules/core-blocks.ts';
 import { coreModule } from '../modules/core-rows.ts';
 import { http2Module } from '../modules/http2.ts';
 import { Deadline } from '../timer.ts';
@@ -298,7 +299,10 @@ export class H2Connection implements OpenConnection {
     if (r.body ? !r.isChunked : r.contentLength === 0 && !isEnded) r.body = new RequestBody(r, -1, true);
     if (admission.kind === 'reset') stream.terminate(CODE.PROTOCOL_ERROR);
     else if (admission.kind === 'answer') r.finalize(admission.status);
-    else r.run();
+    else if (!client.listen.isHttp2 && !blocksModule.server(r.server).http2) {
+      r.log('info', 'client attempted to request the server name for which the negotiated protocol is disabled');
+      r.finalize(421);
+    } else r.run();
   }
 
   /** A DATA frame begins; `size` is all of its payload, padding included. Returns the stream that takes it, if any. */

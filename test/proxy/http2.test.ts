@@ -1,6 +1,7 @@
 // HTTP/2 towards clients, spoken frame by frame and through a client library: heads, bodies, flow control, errors, and
 // a shutdown that finishes what it began.
-import { connect as connectH2 } from 'node:http2';
+import { once } from 'node:events';
+import { connect as connectH2, type IncomingHttpHeaders } from 'node:http2';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CODE, FLAG, FRAME, frame, windowUpdateFrame } from '../../proxy/http/h2-frames.ts';
 import { encodeField } from '../../proxy/http/h2-hpack.ts';
@@ -23,6 +24,7 @@ beforeAll(async () => {
       server { listen 127.0.0.1:%%PORT_1%%; location / { return 200 "$http_content_length"; } location = /status { stub_status; } }
       server { listen 127.0.0.1:%%PORT_3%% http2 sndbuf=32k; send_timeout 100ms; root .; }
       server { listen 127.0.0.1:%%PORT_2%%; http2 on; return 200 "$server_protocol"; }
+      server { listen 127.0.0.1:%%PORT_2%%; server_name off.test; return 200 "$server_protocol"; }
     }`,
     { files: { f: 'y'.repeat(100_000), large: 'z'.repeat(20_000_000) } },
   );
@@ -219,6 +221,18 @@ describe('HTTP/2', () => {
       client.send(frame(200, 0, 0, 5), frame(FRAME.PING, 0, 0, 8));
       expect((await client.find((f) => f.type === FRAME.PING)).flags).toBe(FLAG.ACK);
     }));
+
+  it('refuses a name whose server has it off', async () => {
+    const session = connectH2(`http://127.0.0.1:${proxy.ports[2]}`);
+    const statusOf = async (authority: string): Promise<unknown> => {
+      const [head] = (await once(session.request({ ':path': '/', ':authority': authority }), 'response')) as [
+        IncomingHttpHeaders,
+      ];
+      return head[':status'];
+    };
+    expect([await statusOf('a.test'), await statusOf('off.test')]).toEqual([200, 421]);
+    session.destroy();
+  });
 
   it('tells HTTP/2 from HTTP/1.x where both may come', async () => {
     const session = connectH2(`http://127.0.0.1:${proxy.ports[2]}`);
