@@ -1,8 +1,8 @@
 // proxy_cache: what is kept, for how long, under which name on disk, and what is served when the upstream fails.
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type FakeUpstream, fakeUpstream } from './fake-upstream.ts';
 import { bodyOf, get, headerOf, type RunningProxy, raw, startProxy, statusOf } from './start-proxy.ts';
 
@@ -22,6 +22,7 @@ http {
   access_log off;
   proxy_cache_path cache levels=1:2 keys_zone=one:1m use_temp_path=off;
   add_header X-Cache $upstream_cache_status always;
+  proxy_cache_path small keys_zone=small:1m max_size=40k manager_sleep=100ms use_temp_path=off;
   server {
     listen 127.0.0.1:%%PORT_0%%;
     proxy_cache one;
@@ -36,6 +37,7 @@ http {
     }
     location /stale/ { proxy_pass http://127.0.0.1:${upstream.port}; proxy_cache_use_stale http_500; }
     location /again/ { proxy_pass http://127.0.0.1:${upstream.port}; proxy_cache_revalidate on; }
+    location /small/ { proxy_pass http://127.0.0.1:${upstream.port}; proxy_cache small; proxy_cache_valid 1m; }
     location /lock/ { proxy_pass http://127.0.0.1:${upstream.port}; proxy_cache_valid 1m; proxy_cache_lock on; }
   }
 }`);
@@ -156,4 +158,30 @@ it('lets one request fetch while the others wait', async () => {
   expect(all.map((text) => headerOf(text, 'X-Cache')).toSorted()).toEqual(['HIT', 'HIT', 'HIT', 'HIT', 'MISS']);
   expect(asked).toBe(1);
   expect(existsSync(join(proxy.dir, 'proxy_temp'))).toBe(false);
+});
+
+describe('max_size', () => {
+  const sizes = (): number[] => {
+    const dir = join(proxy.dir, 'small');
+    return readdirSync(dir).map((name) => statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0);
+  };
+
+  it('is kept while files keep coming', async () => {
+    let most = 0;
+    let i = 1;
+    await get(proxy.port, '/small/0');
+    for (; i < 1000 && sizes().length >= most; i++) {
+      most = sizes().length;
+      await get(proxy.port, `/small/${i}`);
+    }
+    expect(i).toBeLessThan(1000);
+  });
+
+  it('counts whole blocks', async () => {
+    const block = statfsSync(proxy.dir).bsize;
+    const used = (): number => sizes().reduce((sum, size) => sum + Math.ceil(size / block) * block, 0);
+    for (let i = 3000; i < 3020; i++) await get(proxy.port, `/small/${i}`);
+    await vi.waitUntil(() => used() < 40_960);
+    expect(sizes().length).toBeGreaterThan(0);
+  });
 });

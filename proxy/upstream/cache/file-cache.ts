@@ -29,11 +29,17 @@ export interface FileCacheSettings {
 
 const LOADER_DELAY_MS = 60_000;
 const MANAGER_MS = 10_000;
+const SMALLEST_BLOCK_BYTES = 512;
+/** Larger blocks than pages are not believed, as in nginx. */
+const PAGE_BYTES = 4096;
 
 export class FileCache {
   readonly settings: FileCacheSettings;
   #index: CacheIndex | undefined;
   #manager: NodeJS.Timeout | undefined;
+  /** When the manager is next at work. */
+  #dueMs = Number.POSITIVE_INFINITY;
+  #blockBytes: number | undefined;
 
   constructor(settings: FileCacheSettings) {
     this.settings = settings;
@@ -66,12 +72,32 @@ export class FileCache {
   /** Notes the size of a node's file, where `change` is at work on it. */
   resize(node: CacheNode, bytes: number): void {
     node.exists = true;
-    node.sizeBytes = bytes;
+    node.sizeBytes = this.#spaceOf(bytes);
+  }
+
+  /** What a file takes up: whole blocks, in which nginx counts max_size, too. */
+  #spaceOf(bytes: number): number {
+    return Math.ceil(bytes / this.#block) * this.#block;
+  }
+
+  get #block(): number {
+    if (this.#blockBytes !== undefined) return this.#blockBytes;
+    try {
+      const { bsize } = statfsSync(this.settings.directory);
+      const isUsual = bsize % SMALLEST_BLOCK_BYTES === 0 && bsize <= PAGE_BYTES;
+      this.#blockBytes = isUsual ? bsize : SMALLEST_BLOCK_BYTES;
+      return this.#blockBytes;
+    } catch {
+      // There is no directory yet, and so no file.
+      return SMALLEST_BLOCK_BYTES;
+    }
   }
 
   /** A file came: is there too much now? */
   grown(): void {
-    if (this.#isTooLarge()) this.#schedule(this.settings.managerSleepMs);
+    const { managerSleepMs } = this.settings;
+    // What is due sooner stays so: files that keep coming must not put the manager off.
+    if (this.#dueMs > performance.now() + managerSleepMs && this.#isTooLarge()) this.#schedule(managerSleepMs);
   }
 
   /** Makes the directories of a file. */
@@ -81,7 +107,13 @@ export class FileCache {
 
   #isTooLarge(): boolean {
     const { maxSizeBytes, minFreeBytes } = this.settings;
-    if (maxSizeBytes !== Number.POSITIVE_INFINITY && this.index.totalBytes > maxSizeBytes) return true;
+    const block = this.#block;
+    if (
+      maxSizeBytes !== Number.POSITIVE_INFINITY &&
+      this.index.totalBytes >= Math.floor(maxSizeBytes / block) * block
+    ) {
+      return true;
+    }
     if (minFreeBytes === 0) return false;
     try {
       const { bavail, bsize } = statfsSync(this.settings.directory);
@@ -100,6 +132,7 @@ export class FileCache {
 
   #schedule(ms: number): void {
     if (this.#manager) clearTimeout(this.#manager);
+    this.#dueMs = performance.now() + ms;
     this.#manager = setTimeout(() => this.#manage(), ms);
     this.#manager.unref();
   }
@@ -142,7 +175,7 @@ export class FileCache {
           if (entry.name !== 'temp') walk(path);
         } else if (/^[0-9a-f]{32}$/.test(entry.name)) {
           try {
-            this.index.add(entry.name, statSync(path).size);
+            this.index.add(entry.name, this.#spaceOf(statSync(path).size));
           } catch {
             // It was taken out in the meantime.
           }
