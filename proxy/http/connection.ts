@@ -64,11 +64,12 @@ export class Http1Connection implements Downstream {
   }
 
   /**
-   * Nothing is being served, nor was a moment ago: it may be closed. nginx closes idle connections at once and so loses
+   * Something was served, but not a moment ago: it may be closed. A connection that is to bring its first request is
+   * waited for, as by nginx. nginx closes idle connections at once and so loses
    * the request that a busy client has just sent; here a reload under load loses none.
    */
   get isIdle(): boolean {
-    return this.#state === 'idle' && performance.now() - this.#idleSince > RECENT_MS;
+    return this.#state === 'idle' && this.client.requests > 0 && performance.now() - this.#idleSince > RECENT_MS;
   }
 
   /** Ends the connection at once. */

@@ -6,6 +6,7 @@ import { getSystemErrorName } from 'node:util';
 import { ClientConnection, counters } from '../http/client.ts';
 import { serveHttp1 } from '../http/connection.ts';
 import { serveH2 } from '../http/h2-connection.ts';
+import { awaitProtocol } from '../http/open-connections.ts';
 import { processLog } from '../log.ts';
 import { blocksModule } from '../modules/core-blocks.ts';
 import { coreModule } from '../modules/core-rows.ts';
@@ -108,8 +109,9 @@ export class Listener implements Acceptor {
       const connection = serveHttp1(socket, client);
       return (bytes) => connection.readShared(bytes);
     }
-    if (listen.isProxyProtocol) readProxyHeader(socket, client, serve);
-    else serve(socket, client);
+    const known = awaitProtocol(socket, client);
+    if (listen.isProxyProtocol) readProxyHeader(socket, client, () => serve(socket, client, known));
+    else serve(socket, client, known);
     return undefined;
   }
 
@@ -144,14 +146,22 @@ function isPlain(plan: SocketPlan): boolean {
 }
 
 /** Starts the protocol of a connection whose first bytes are the client's own. */
-function serve(socket: Socket, client: ClientConnection): void {
+function serve(socket: Socket, client: ClientConnection, known: () => void): void {
   const { listen } = client;
+  const asHttp1 = (plain: Socket): void => {
+    serveHttp1(plain, client);
+    known();
+  };
+  const asH2 = (plain: Socket): void => {
+    serveH2(plain, client);
+    known();
+  };
   if (listen.isSsl) {
     acceptTls(socket, client, (secured, protocol) => {
-      if (protocol === 'h2') serveH2(secured, client);
-      else serveHttp1(secured, client);
+      if (protocol === 'h2') asH2(secured);
+      else asHttp1(secured);
     });
-  } else if (listen.isHttp2) serveH2(socket, client);
-  else if (blocksModule.server(listen.defaultServer).http2) tellPreface(socket, client, serveH2, serveHttp1);
-  else serveHttp1(socket, client);
+  } else if (listen.isHttp2) asH2(socket);
+  else if (blocksModule.server(listen.defaultServer).http2) tellPreface(socket, client, asH2, asHttp1);
+  else asHttp1(socket);
 }

@@ -2,7 +2,9 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { connect as tlsConnect } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
+import { throwawayCertificate } from '../../proxy/testing/throwaway-certificate.ts';
 import { bodyOf, freePort, get, type RunningProxy, startProxy, statusOf } from './start-proxy.ts';
 
 const PREAMBLE = `daemon off;\nworker_processes 2;\n${process.getuid?.() === 0 ? 'user root;\n' : ''}error_log error.log notice;\nevents { }\n`;
@@ -84,6 +86,34 @@ describe('reload', () => {
     proxy.signal('SIGHUP');
     await closed;
     expect(bodyOf(await get(proxy.port, '/'))).toBe('old');
+  });
+
+  it.each(['', ' ssl'])('serves a connection that was to bring its first request (listen%s)', async (ssl) => {
+    const { certificate, key } = await throwawayCertificate();
+    proxy = await startProxy(
+      `http { access_log off; server { listen 127.0.0.1:%%PORT_0%%${ssl};
+       ssl_certificate a.crt; ssl_certificate_key a.key; return 200 old; } }`,
+      { preamble: PREAMBLE, files: { 'a.crt': certificate, 'a.key': key } },
+    );
+    const socket = connect(proxy.port, '127.0.0.1');
+    await new Promise((done) => socket.once('connect', done));
+    rewrite(proxy, server(proxy.port, 'new'));
+    proxy.signal('SIGHUP');
+    // One of the two has nothing to wait for. The other one still waits when two generations have come and gone.
+    for (const gone of [1, 3, 5]) {
+      await proxy.waitFor('error.log', new RegExp(`(?:exited with code 0[\\s\\S]*){${gone}}`));
+      if (gone < 5) proxy.signal('SIGHUP');
+    }
+    const stream = ssl ? tlsConnect({ socket, rejectUnauthorized: false }) : socket;
+    let answer = '';
+    stream.on('data', (chunk: Buffer) => {
+      answer += chunk.toString('latin1');
+    });
+    const closed = new Promise((done, failed) => stream.on('close', done).on('error', failed));
+    stream.write('GET / HTTP/1.0\r\n\r\n');
+    await closed;
+    expect(bodyOf(answer)).toBe('old');
+    await proxy.waitFor('error.log', /(?:exited with code 0[\s\S]*){6}/);
   });
 
   it('reloads in a single process, too', async () => {
