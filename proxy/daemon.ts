@@ -10,13 +10,18 @@ export function isDaemon(): boolean {
   return process.env[MARK] === '1';
 }
 
+/** An environment whose process is in the background already. */
+export function asDaemon(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return { ...env, [MARK]: '1' };
+}
+
 /** Starts the copy and ends this process when it is known how that went. */
 export function daemonize(argv: readonly string[]): Promise<never> {
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...argv], {
     detached: true,
     // Its stderr comes through us: a terminal or pipe that the copy held itself would never be closed.
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    env: { ...process.env, [MARK]: '1' },
+    env: asDaemon(process.env),
   });
   child.stderr!.on('data', (chunk: Buffer) => toStderr(chunk.toString('latin1')));
   return new Promise(() => {
@@ -32,7 +37,9 @@ export function daemonize(argv: readonly string[]): Promise<never> {
 
 /** In the copy: everything is up, the starting process may go. */
 export function tellLauncher(): void {
-  if (!isDaemon() || !process.send) return;
+  if (!isDaemon()) return;
   delete process.env[MARK];
+  // A new binary in the place of an old one has no launcher.
+  if (!process.send) return;
   process.send('up', () => process.disconnect());
 }

@@ -1,6 +1,8 @@
 // The master process: it owns the sockets, the pid file and the workers, takes the signals, and never touches a
 // client's bytes. Mirrors ngx_master_process_cycle.
+import type { ChildProcess } from 'node:child_process';
 import { chownSync, statSync } from 'node:fs';
+import { constants } from 'node:os';
 import {
   type Cycle,
   type CycleOptions,
@@ -15,13 +17,17 @@ import {
 import { isDaemon } from './daemon.ts';
 import { type ListenSockets, planSockets } from './listen/sockets.ts';
 import { makeTicketKeys } from './listen/tls-context.ts';
+import type { ErrorLog } from './log.ts';
 import { type WorkerContext, Workers } from './master-workers.ts';
 import { passwordFiles } from './modules/ssl.ts';
+import { hasParent, oldPidFile, startNewBinary, takePidFileBack } from './new-binary.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
 import { handleSignals } from './signals.ts';
 import type { StartupLog } from './startup-log.ts';
 import { makeDirectories } from './worker-directories.ts';
 import { shareZones } from './zone-directory.ts';
+
+type Write = ErrorLog['write'];
 
 /** How long workers get to end on TERM before they are killed. */
 const TERMINATE_MS = 1000;
@@ -35,6 +41,9 @@ export class Master {
   readonly #ticketKeys = makeTicketKeys();
   readonly #isDaemon = isDaemon();
   #cycles = 0;
+  #newBinary: ChildProcess | undefined;
+  /** WINCH: the workers are gone, or going. */
+  #isNotAccepting = false;
   #isTerminating = false;
   #isQuitting = false;
   #isReloading = false;
@@ -94,17 +103,55 @@ export class Master {
       SIGINT: () => this.#terminate(),
       SIGQUIT: () => this.#quit(),
       SIGHUP: () => {
-        this.#wantsReload = true;
-        void this.#reload();
+        // The new binary has the configuration now; the old one only comes back.
+        if (this.#newBinary) this.#acceptAgain();
+        else {
+          this.#wantsReload = true;
+          void this.#reload();
+        }
       },
       SIGUSR1: () => this.#reopen(),
-      ...(this.#isDaemon ? { SIGWINCH: () => this.#workers.tell('quit') } : {}),
+      SIGUSR2: () => this.#upgrade(),
+      ...(this.#isDaemon ? { SIGWINCH: () => this.#stopAccepting() } : {}),
     };
-    // A new binary is a new checkout here: it is started in its own right.
     handleSignals(() => this.#cycle.log, actions, {
-      SIGUSR2: ', ignoring',
+      SIGUSR2: () => (this.#mayUpgrade ? undefined : ', ignoring'),
       ...(this.#isDaemon ? {} : { SIGWINCH: '' }),
     });
+  }
+
+  /** One of the two is new already, or (daemon off) somebody watches over this one. */
+  get #mayUpgrade(): boolean {
+    return !hasParent() && this.#newBinary === undefined;
+  }
+
+  /** USR2: this program, as it is now on disk, is started beside this one. */
+  #upgrade(): void {
+    if (!this.#mayUpgrade || this.#isTerminating || this.#isQuitting) return;
+    const write: Write = (level, message) => this.#cycle.log.write(level, message);
+    write('notice', 'changing binary');
+    const child = startNewBinary(this.#sockets, pidFileOf(this.#cycle), coreOf(this.#cycle).env, write);
+    this.#newBinary = child;
+    child?.on('exit', (code, signal) => {
+      const level = signal ? 'alert' : 'notice';
+      const how = signal ? `on signal ${constants.signals[signal]}` : `with code ${code}`;
+      write(level, `new binary process ${child.pid} exited ${how}`);
+      takePidFileBack(pidFileOf(this.#cycle), 'the', write);
+      this.#newBinary = undefined;
+      this.#acceptAgain();
+    });
+  }
+
+  #stopAccepting(): void {
+    this.#isNotAccepting = true;
+    this.#workers.tell('quit');
+  }
+
+  /** Workers again, after WINCH. */
+  #acceptAgain(): void {
+    if (!this.#isNotAccepting || this.#isTerminating || this.#isQuitting) return;
+    this.#isNotAccepting = false;
+    this.#workers.start(this.#context(this.#cycle));
   }
 
   #changed(): void {
@@ -130,17 +177,23 @@ export class Master {
     this.#isQuitting = true;
     this.#workers.isStopping = true;
     this.#workers.tell('quit');
-    this.#sockets.close();
+    this.#closeSockets();
     if (this.#workers.count === 0) setImmediate(() => this.#exit());
   }
 
   #exit(): void {
     const { log } = this.#cycle;
-    const failure = removePidFile(pidFileOf(this.#cycle));
+    const pidFile = pidFileOf(this.#cycle);
+    const failure = removePidFile(this.#newBinary ? oldPidFile(pidFile) : pidFile);
     if (failure) log.write('alert', failure);
     log.write('notice', 'exit');
-    this.#sockets.close();
+    this.#closeSockets();
     process.exit(0);
+  }
+
+  /** The files of unix sockets belong to the binary that stays: the new one, or the old one that started this. */
+  #closeSockets(): void {
+    this.#sockets.close([], this.#newBinary !== undefined || (this.#sockets.isInherited && hasParent()));
   }
 
   #reopen(): void {
@@ -190,6 +243,7 @@ export class Master {
     this.#movePidFile(old, next);
     this.#cycle = next;
     useCycle(next);
+    this.#isNotAccepting = false;
     this.#workers.start(this.#context(next));
     await this.#until(() => this.#workers.pendingOf(next) === 0 || this.#isTerminating || this.#isQuitting);
     if (this.#isTerminating || this.#isQuitting) return;

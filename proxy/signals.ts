@@ -27,16 +27,18 @@ const ACTIONS: Readonly<Record<Signal, string>> = {
 
 /**
  * Handles each signal of `actions`, with nginx's notice in the log first; `log` is asked for each time. `words` says what
- * the process does with a signal where that is not the usual thing (`, ignoring`).
+ * the process does with a signal where that is not the usual thing (`, ignoring`); then undefined stands for the usual one.
  */
 export function handleSignals(
   log: () => ErrorLog,
   actions: Readonly<Partial<Record<Signal, () => void>>>,
-  words: Readonly<Partial<Record<Signal, string>>> = {},
+  words: Readonly<Partial<Record<Signal, string | (() => string | undefined)>>> = {},
 ): void {
   for (const name of Object.keys(ACTIONS) as Signal[]) {
     process.on(name, () => {
-      log().write('notice', `signal ${constants.signals[name]} (${name}) received${words[name] ?? ACTIONS[name]}`);
+      const word = words[name];
+      const act = (typeof word === 'function' ? word() : word) ?? ACTIONS[name];
+      log().write('notice', `signal ${constants.signals[name]} (${name}) received${act}`);
       actions[name]?.();
     });
   }

@@ -4,6 +4,7 @@ import { ConfigError } from './config/error.ts';
 import { type Cycle, type CycleOptions, coreOf, openCycle, pidFileOf } from './cycle.ts';
 import { daemonize, isDaemon, tellLauncher } from './daemon.ts';
 import { ListenSockets, planSockets } from './listen/sockets.ts';
+import { inheritSockets } from './new-binary.ts';
 import { testPidFile } from './pid-file.ts';
 import { sendSignal } from './signals.ts';
 import { StartupLog, toStderr } from './startup-log.ts';
@@ -58,7 +59,9 @@ export async function start(argv: readonly string[]): Promise<void> {
   const plans = planSockets(cycle.config.listens);
   const workers = core.master_process ? core.worker_processes : 1;
   const write: StartupLog['write'] = (level, message) => startup.write(level, message);
+  if (!options.isTest) inheritSockets(sockets, (level, message) => cycle.log.write(level, message));
   if (!(await sockets.open(plans, workers, write, options.isTest))) return fail('');
+  sockets.close(plans);
   if (options.isTest) {
     if (!options.isQuiet) toStderr(`nginx: configuration file ${options.confFile} test is successful\n`);
     if (options.isDump) dump(cycle);

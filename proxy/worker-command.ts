@@ -29,7 +29,7 @@ export function workerCommand(cycle: Cycle, slot: number, entry: string): Comman
 }
 
 /** TZ, what `env` names, and what the runtime and this program themselves need. */
-function environment(listed: readonly string[]): NodeJS.ProcessEnv {
+export function environment(listed: readonly string[]): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = {};
   for (const name of Object.keys(process.env)) {
     if (/^(PORTICO_|NODE_)/.test(name) || name === 'PATH' || name === 'TMPDIR') env[name] = process.env[name];

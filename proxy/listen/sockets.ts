@@ -1,7 +1,7 @@
 // The sockets behind the listen directives: which ones there must be, bound once by the process that outlives the
 // workers and shared with them. A reload keeps the sockets that both configurations want. Mirrors
 // ngx_open_listening_sockets; raw handles are used because only they can be bound without listening and shared.
-import { chmodSync, existsSync } from 'node:fs';
+import { chmodSync, existsSync, unlinkSync } from 'node:fs';
 import * as net from 'node:net';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -65,7 +65,13 @@ export function planSockets(listens: readonly ListenAddress[]): SocketPlan[] {
   return plans;
 }
 
-type CreateHandle = (host: string, port: number, type: number, fd: number, flags: number) => Handle | number;
+type CreateHandle = (
+  host: string | null,
+  port: number | null,
+  type: number | null,
+  fd: number,
+  flags: number,
+) => Handle | number;
 /** The listen address of a connection that came to `localAddress`: its own if there is one, else the one for all. */
 export function addressOf(addresses: readonly ListenAddress[], localAddress: string): ListenAddress {
   return addresses.find((a) => a.host === localAddress) ?? addresses[0]!;
@@ -94,16 +100,39 @@ function bindOne(plan: SocketPlan): Handle | number {
   return bound;
 }
 
+function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Somebody else did.
+  }
+}
+
 const TRIES = 5;
 const RETRY_MS = 500;
 
 /** The sockets of a process, by key. */
 export class ListenSockets {
-  readonly #bound = new Map<string, { readonly plan: SocketPlan; readonly handles: readonly Handle[] }>();
+  readonly #bound = new Map<string, readonly Handle[]>();
+  /** Those that another process had bound before. */
+  readonly #inherited = new Set<string>();
 
   /** Handles of a plan: one, or one a worker. */
   handlesOf(plan: SocketPlan): readonly Handle[] {
-    return this.#bound.get(plan.key)!.handles;
+    return this.#bound.get(plan.key)!;
+  }
+
+  /** Every socket with its key; those of `reuseport` have the same one. */
+  entries(): { readonly key: string; readonly handle: Handle }[] {
+    return [...this.#bound].flatMap(([key, handles]) => handles.map((handle) => ({ key, handle })));
+  }
+
+  /** Takes a bound socket over that this process was started with. */
+  adopt(key: string, fd: number): void {
+    const handle = createHandle(null, null, null, fd, 0);
+    if (typeof handle === 'number') return;
+    this.#inherited.add(key);
+    this.#bound.set(key, [...(this.#bound.get(key) ?? []), handle]);
   }
 
   /**
@@ -145,7 +174,7 @@ export class ListenSockets {
         if (handles.length) fresh.set(plan, handles);
       }
       if (!failed) {
-        for (const [plan, handles] of fresh) this.#bound.set(plan.key, { plan, handles });
+        for (const [plan, handles] of fresh) this.#bound.set(plan.key, handles);
         return true;
       }
       if (attempt === TRIES - 1) {
@@ -161,13 +190,26 @@ export class ListenSockets {
     return false;
   }
 
-  /** Closes the sockets that `plans` do not want any more; all without an argument. */
-  close(plans: readonly SocketPlan[] = []): void {
-    for (const [key, { handles }] of this.#bound) {
+  /**
+   * Closes the sockets that `plans` do not want any more; all without an argument. `isShared`: another process serves
+   * them, too, and the files of unix sockets stay.
+   */
+  close(plans: readonly SocketPlan[] = [], isShared = false): void {
+    for (const [key, handles] of this.#bound) {
       if (plans.some((p) => p.key === key)) continue;
+      const isUnix = key.startsWith('unix:');
+      // Closing would remove the file; the descriptor goes when the process does.
+      if (isUnix && isShared && !this.#inherited.has(key)) continue;
       for (const handle of handles) handle.close();
       this.#bound.delete(key);
+      // The system's handle removes the file only of a socket that it bound itself.
+      if (isUnix && this.#inherited.has(key) && !isShared) removeFile(key.slice('unix:'.length));
     }
+  }
+
+  /** Whether an older binary had some of them before. */
+  get isInherited(): boolean {
+    return this.#inherited.size > 0;
   }
 
   /** The sockets that are there. */
