@@ -75,6 +75,8 @@ export class Compiler {
   readonly pendingHosts: PendingHost[] = [];
   /** Files to open, checks to make and tables to build when everything was read, in order. */
   readonly atEnd: (() => void)[] = [];
+  /** Names of the thread pools that are declared. */
+  readonly threadPools = new Set(['default']);
   /** Every log file of the configuration. */
   readonly logFiles: LogFile[] = [];
   /** Things shared by name across the configuration: zones, log formats, caches. */

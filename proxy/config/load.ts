@@ -1,8 +1,7 @@
 // From a file name to the Config that a worker runs on: parse, compile, fill in every level, resolve variables and
 // names, open logs. Everything that is wrong comes out as one ConfigError in nginx's words.
 
-import type { Server } from '../http/virtual-server.ts';
-import { ServerTable } from '../http/virtual-server.ts';
+import { type Server, ServerTable } from '../http/virtual-server.ts';
 import type { ListenAddress } from '../listen/address.ts';
 import type { LogFile } from '../log.ts';
 import { checkEvents } from '../modules/events.ts';
@@ -12,7 +11,7 @@ import type { Surroundings } from '../surroundings.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { Compiler, Scope } from './compile.ts';
 import { BUILT_IN_VARIABLES, MODULES, PREPARE, VARIABLE_PREFIXES } from './directives.ts';
-import { errorAt } from './error.ts';
+import { ConfigError, errorAt } from './error.ts';
 import { type Directive, type KnownFiles, parseFile, parseGlobals } from './parser.ts';
 import { type Holder, MAIN } from './rows.ts';
 import { VariableTable } from './variables.ts';
@@ -82,9 +81,13 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   if (compiler.hasHttp) variables.resolve();
   if (variables.isUsed(STUB_STATUS_VARIABLES)) showCounters(compiler);
   for (const listen of compiler.listens.values()) {
-    listen.table = new ServerTable(listen.defaultServer, listen.servers, (name) =>
-      compiler.warn(`conflicting server name "${name}" on ${listen.text}, ignored`),
-    );
+    // Where there is one server, its names are never looked at.
+    const isChoice = listen.servers.length > 1;
+    const bad = isChoice && listen.servers.flatMap(({ names }) => names).find(({ kind }) => kind === 'invalid');
+    if (bad) throw new ConfigError(`invalid server name or wildcard "${bad.text}" on ${listen.text}`);
+    listen.table = new ServerTable(listen.defaultServer, listen.servers, (name) => {
+      if (isChoice) compiler.warn(`conflicting server name "${name}" on ${listen.text}, ignored`);
+    });
     listen.variables = variables;
   }
   for (const pending of compiler.pendingHosts) {

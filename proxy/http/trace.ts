@@ -63,6 +63,7 @@ const NAME_KINDS = {
   head: 'is the longest name with a leading * that matches',
   tail: 'is the longest name with a trailing * that matches',
   regex: 'is the first regular expression that matches',
+  invalid: 'never matches',
 } as const;
 
 /** Tells which server a host leads to. */

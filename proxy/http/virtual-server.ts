@@ -5,7 +5,7 @@ import type { Location } from './location.ts';
 
 export interface ServerName {
   readonly text: string;
-  readonly kind: 'exact' | 'head' | 'tail' | 'dot' | 'regex';
+  readonly kind: 'exact' | 'head' | 'tail' | 'dot' | 'regex' | 'invalid';
   readonly regex?: CompiledRegex;
 }
 
@@ -63,7 +63,7 @@ export class ServerTable {
     else if (name.kind === 'exact') put(this.#exact, lower);
     else if (name.kind === 'head') put(this.#heads, lower.slice(2));
     else if (name.kind === 'tail') put(this.#tails, lower.slice(0, -2));
-    else {
+    else if (name.kind === 'dot') {
       put(this.#exact, lower.slice(1));
       put(this.#heads, lower.slice(1));
     }

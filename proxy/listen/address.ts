@@ -20,6 +20,7 @@ export function parseAddress(text: string, defaultPort: number, isListen = false
     if (host.length > 107) return 'too long path in the unix domain socket';
     return { family: 'unix', host, port: 0, hasPort: false };
   }
+  if (text.includes('/')) return 'invalid host';
   if (text.startsWith('[')) {
     const match = /^\[([^\]]*)\](?::(\d+))?$/.exec(text);
     if (!match) return text.includes(']') ? 'invalid port' : 'invalid host';

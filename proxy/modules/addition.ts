@@ -1,6 +1,6 @@
 // `add_before_body`, `add_after_body`: puts the answers of subrequests before and after a response's body. Mirrors
 // ngx_http_addition_filter_module.
-import { defineModule, HSL, HSLI, text } from '../config/rows.ts';
+import { defineModule, HSL, text } from '../config/rows.ts';
 import { ERROR } from '../http/codes.ts';
 import { hasTypeOf, typesRow } from '../http/content-type.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -9,8 +9,8 @@ import { OutputOrder, startSubrequest } from '../http/subrequest.ts';
 
 export const additionModule = defineModule('addition', {
   location: {
-    add_before_body: text(HSLI, '', { syntax: 'uri' }),
-    add_after_body: text(HSLI, '', { syntax: 'uri' }),
+    add_before_body: text(HSL, '', { syntax: 'uri' }),
+    add_after_body: text(HSL, '', { syntax: 'uri' }),
     addition_types: typesRow(HSL, ['text/html']),
   },
 });

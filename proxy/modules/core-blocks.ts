@@ -64,7 +64,7 @@ export const blocksModule = defineModule('blocks', {
       isRepeatable: true,
       syntax: 'address[:port] | port | unix:path [default_server] [ssl] [http2] [proxy_protocol] [backlog=number] ...',
       defaultText: '*:80 | *:8000',
-      note: 'deferred, rcvbuf, sndbuf, fastopen, setfib and the times of so_keepalive are checked and not used.',
+      note: 'deferred, rcvbuf, sndbuf, fastopen and the times of so_keepalive are checked and not used.',
       set: (cf, previous) => [...(previous ?? []), ...listen(cf)],
     }),
     server_name: custom<readonly ServerName[]>(SERVER, '1+', {
@@ -239,11 +239,6 @@ function listenOption(cf: Cf, to: ListenAddress, option: string): void {
   else if (isPlain && name === 'ssl') to.isSsl = true;
   else if (isPlain && name === 'http2') to.isHttp2 = true;
   else if (isPlain && name === 'proxy_protocol') to.isProxyProtocol = true;
-  else if (isPlain && name === 'spdy')
-    cf.compiler.warn(
-      'invalid parameter "spdy": ngx_http_spdy_module was superseded by ngx_http_v2_module',
-      cf.directive,
-    );
   else if (isPlain && name === 'bind') to.hasOptions = true;
   else if (isPlain && name === 'deferred') to.hasOptions = true;
   else if (isPlain && name === 'reuseport') to.isReuseport = to.hasOptions = true;
@@ -252,15 +247,14 @@ function listenOption(cf: Cf, to: ListenAddress, option: string): void {
     to.backlog = Number(value);
     to.hasOptions = true;
   } else if ((name === 'rcvbuf' || name === 'sndbuf') && value) {
-    if (parseSizeBytes(value) === undefined) cf.fail(`invalid ${name} "${value}"`);
+    if (parseSizeBytes(value) === undefined) cf.fail(`invalid ${name} "${option}"`);
     to.hasOptions = true;
-  } else if ((name === 'fastopen' || name === 'setfib') && value) {
-    if (!/^\d+$/.test(value)) cf.fail(`invalid ${name} "${value}"`);
+  } else if (name === 'fastopen' && value) {
+    if (!/^\d+$/.test(value)) cf.fail(`invalid fastopen "${option}"`);
     to.hasOptions = true;
   } else if (name === 'accept_filter' && value) {
-    cf.fail(`accept filters "${value}" are not supported on this platform, ignored`);
-  } else if (name === 'ipv6only' && value !== undefined) {
-    if (to.family !== 6) cf.fail(`ipv6only is not supported on addr "${to.text}"`);
+    cf.compiler.warn(`accept filters "${option}" are not supported on this platform, ignored`, cf.directive);
+  } else if (name === 'ipv6only' && value?.startsWith('o')) {
     if (value !== 'on' && value !== 'off') cf.fail(`invalid ipv6only flags "${value}"`);
     to.isIpv6Only = value === 'on';
     to.hasOptions = true;
@@ -290,16 +284,13 @@ function serverName(cf: Cf, arg: string): ServerName {
     cf.fail(`server name "${text}" is invalid`);
   }
   const stars = text.split('*').length - 1;
-  const invalid = (): never =>
-    cf.fail(`invalid server name or wildcard "${text}" on ${cf.scope.server!.file}:${cf.scope.server!.line}`);
-  if (text.startsWith('.')) {
-    if (text.length < 2 || text.includes('..') || stars) invalid();
-    return { text, kind: 'dot' };
-  }
+  // Told when names are looked up at all: when an address has more than one server.
+  if (stars > 1 || text.includes('..')) return { text, kind: 'invalid' };
+  if (text.startsWith('.')) return { text, kind: 'dot' };
   if (stars === 0) return { text, kind: 'exact' };
   if (stars === 1 && text.startsWith('*.') && text.length > 2) return { text, kind: 'head' };
   if (stars === 1 && text.endsWith('.*') && text.length > 2) return { text, kind: 'tail' };
-  return invalid();
+  return { text, kind: 'invalid' };
 }
 
 function hostname(): string {

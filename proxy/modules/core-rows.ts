@@ -111,7 +111,7 @@ export const coreModule = defineModule('core', {
       set: (cf) => cf.compiler.fullPath(cf.args[0]!),
     }),
     client_body_in_file_only: oneOf(HSL, ['off', 'on', 'clean'], 'off'),
-    client_body_in_single_buffer: flag(HSLI, false, { note: 'A body in memory always is in one piece.' }),
+    client_body_in_single_buffer: flag(HSL, false, { note: 'A body in memory always is in one piece.' }),
     satisfy: oneOf(HSL, ['all', 'any'], 'all'),
     keepalive_timeout: custom<Keepalive>(HSL, '1-2', {
       default: { timeoutMs: 75_000, headerSeconds: 0 },
@@ -128,7 +128,7 @@ export const coreModule = defineModule('core', {
     }),
     keepalive_requests: count(HSL, 1000),
     keepalive_time: time(HSL, '1h'),
-    keepalive_disable: someOf(HSL, ['none', 'msie6', 'safari'], ['msie6']),
+    keepalive_disable: { ...someOf(HSL, ['none', 'msie6', 'safari'], ['msie6']), args: '1-2' },
     lingering_close: oneOf(HSL, ['off', 'on', 'always'], 'on'),
     lingering_time: time(HSL, '30s'),
     lingering_timeout: time(HSL, '5s'),
@@ -182,12 +182,12 @@ export const coreModule = defineModule('core', {
         const last = args.at(-1)!;
         if (last.startsWith('=')) {
           args.pop();
-          if (args.length === 0) cf.fail('invalid number of arguments in "error_page" directive');
+          if (args.length === 0) cf.fail(`invalid value "${last}"`);
           if (last === '=') overwrite = 0;
           else {
             overwrite = /^=\d+$/.test(last) ? Number(last.slice(1)) : cf.fail(`invalid value "${last}"`);
           }
-        } else if (uri.startsWith('=')) cf.fail(`invalid value "${uri}"`);
+        }
         const pages = args.map((arg): ErrorPage => {
           const status = /^\d+$/.test(arg) ? Number(arg) : cf.fail(`invalid value "${arg}"`);
           if (status === 499) cf.fail(`invalid value "${arg}"`);
@@ -225,9 +225,24 @@ export const coreModule = defineModule('core', {
     sendfile: unused(HSLI, 'flag', 'on | off', 'off', 'how bytes are copied is the runtime’s business'),
     sendfile_max_chunk: unused(HSL, '1', 'size', '2m', 'how bytes are copied is the runtime’s business'),
     subrequest_output_buffer_size: size(HSL, '4k'),
-    aio: unused(HSL, '1', 'on | off | threads[=pool]', 'off', 'how files are read is the runtime’s business'),
+    aio: custom<true | undefined>(HSL, '1', {
+      default: undefined,
+      syntax: 'off | threads[=pool]',
+      defaultText: 'off',
+      note: 'how files are read is the runtime’s business',
+      set: checkAio,
+    }),
     aio_write: unused(HSL, 'flag', 'on | off', 'off', 'how files are read is the runtime’s business'),
-    directio: unused(HSL, '1', 'size | off', 'off', 'how files are read is the runtime’s business'),
+    directio: custom<true | undefined>(HSL, '1', {
+      default: undefined,
+      syntax: 'size | off',
+      defaultText: 'off',
+      note: 'how files are read is the runtime’s business',
+      set(cf) {
+        if (cf.args[0] !== 'off') cf.size(cf.args[0]!);
+        return true;
+      },
+    }),
     directio_alignment: unused(HSL, '1', 'size', '512', 'how files are read is the runtime’s business'),
     read_ahead: unused(HSL, '1', 'size', '0', 'how files are read is the runtime’s business'),
     output_buffers: unused(HSL, '2', 'number size', '2 32k', 'how files are read is the runtime’s business'),
@@ -275,4 +290,18 @@ function openFileCache(cf: Cf): OpenFileCache | null {
   if (isOff) return null;
   if (max === 0) cf.fail('"open_file_cache" must have the "max" parameter');
   return new OpenFileCache(max, inactiveMs);
+}
+
+/** As an nginx that was built with threads and without AIO: Debian's. */
+function checkAio(cf: Cf): true {
+  const [value] = cf.args as [string];
+  const [, pool] = /^threads=(.+)$/s.exec(value) ?? [];
+  if (value === 'on') cf.fail('"aio on" is unsupported on this platform');
+  if (value !== 'off' && value !== 'threads' && pool === undefined) cf.invalidValue();
+  if (pool === undefined || cf.template(pool).constant === undefined) return true;
+  // Pools may be declared further down.
+  cf.compiler.atEnd.push(() => {
+    if (!cf.compiler.threadPools.has(pool)) cf.fail(`unknown thread pool "${pool}"`);
+  });
+  return true;
 }

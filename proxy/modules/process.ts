@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type Cf, custom, defineModule, flag, MAIN, oneOf, text, time, unused } from '../config/rows.ts';
+import { parseCount } from '../config/values.ts';
 import type { ErrorLog } from '../log.ts';
 import { parseErrorLog } from './error-log.ts';
 import { SYSLOG_NOTE } from './syslog.ts';
@@ -51,7 +52,8 @@ export const processModule = defineModule('process', {
       default: 0,
       syntax: 'number',
       defaultText: '0',
-      set: (cf) => (/^[-+]?\d+$/.test(cf.args[0]!) ? Number(cf.args[0]) : cf.fail('invalid number')),
+      set: (cf) =>
+        /^[-+]?\d+$/.test(cf.args[0]!) ? Number(cf.args[0]) : cf.fail('"worker_priority" directive invalid number'),
     }),
     worker_cpu_affinity: custom<Affinity | undefined>(MAIN, '1+', {
       default: undefined,
@@ -77,13 +79,13 @@ export const processModule = defineModule('process', {
     timer_resolution: unused(MAIN, '1', 'interval', undefined, 'The clock is read when it is needed.'),
     pcre_jit: unused(MAIN, 'flag', 'on | off', 'off', 'Regular expressions are compiled by the runtime.'),
     debug_points: oneOf(MAIN, ['stop', 'abort'], 'abort', { note: 'Accepted; there are no debug points.' }),
-    thread_pool: unused(
-      MAIN,
-      '2-3',
-      'name threads=number [max_queue=number]',
-      undefined,
-      'Files are read by the runtime.',
-    ),
+    thread_pool: custom<readonly string[]>(MAIN, '2-3', {
+      default: [],
+      isRepeatable: true,
+      syntax: 'name threads=number [max_queue=number]',
+      note: 'Files are read by the runtime.',
+      set: readThreadPool,
+    }),
   },
 });
 
@@ -99,6 +101,23 @@ function path(standard: string, note?: string) {
 
 function number(cf: Cf): number {
   return /^\d+$/.test(cf.args[0]!) ? Number(cf.args[0]) : cf.fail(`"${cf.name}" directive invalid number`);
+}
+
+/** Adds the name of a pool whose numbers are good. */
+function readThreadPool(cf: Cf, previous: readonly string[] | undefined): readonly string[] {
+  const [name, ...options] = cf.args as [string, ...string[]];
+  if (previous?.includes(name)) cf.fail(`duplicate thread pool "${name}"`);
+  let hasThreads = false;
+  for (const option of options) {
+    const [, what, value] = /^(threads|max_queue)=(.*)$/.exec(option) ?? [];
+    if (what === undefined) continue;
+    const number = parseCount(value!);
+    if (number === undefined || (what === 'threads' && number === 0)) cf.fail(`invalid ${what} value "${option}"`);
+    hasThreads ||= what === 'threads';
+  }
+  if (!hasThreads) cf.fail('"thread_pool" must have "threads" parameter');
+  cf.compiler.threadPools.add(name);
+  return [...(previous ?? []), name];
 }
 
 function parseUser(cf: Cf): WorkerUser | undefined {

@@ -32,22 +32,7 @@ interface NamedCache {
 
 type CacheChoice = 'off' | NamedCache | { readonly template: Template; readonly caches: Map<string, FileCache> };
 
-const METHODS = [
-  'GET',
-  'HEAD',
-  'POST',
-  'PUT',
-  'DELETE',
-  'MKCOL',
-  'COPY',
-  'MOVE',
-  'OPTIONS',
-  'PROPFIND',
-  'PROPPATCH',
-  'LOCK',
-  'UNLOCK',
-  'PATCH',
-] as const;
+const METHODS = ['GET', 'HEAD', 'POST'] as const;
 
 interface ValidRule {
   readonly status: number;

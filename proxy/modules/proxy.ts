@@ -43,7 +43,7 @@ function readTempPath(cf: Cf): TempPath {
   const [path, ...levels] = cf.args as [string, ...string[]];
   const digits = levels.map((level) => {
     const n = parseCount(level);
-    return n !== undefined && n >= 1 && n <= 3 ? n : cf.fail(`invalid value "${level}"`);
+    return n !== undefined && n >= 1 ? n : cf.invalidValue();
   });
   if (digits.reduce((sum, n) => sum + n, 0) > 10) cf.invalidValue();
   return { directory: cf.compiler.fullPath(path), levels: digits };

@@ -133,7 +133,13 @@ export const sslModule = defineModule('ssl', {
       note: 'Refused when on: client certificates are not checked with OCSP.',
     }),
     ssl_ocsp_responder: text(HS, undefined, { syntax: 'url', note: 'Accepted; see ssl_ocsp.' }),
-    ssl_ocsp_cache: text(HS, 'off', { syntax: 'off | shared:name:size', note: 'Accepted; see ssl_ocsp.' }),
+    ssl_ocsp_cache: custom<string>(HS, '1', {
+      default: 'off',
+      defaultText: 'off',
+      syntax: 'off | shared:name:size',
+      note: 'Accepted; see ssl_ocsp.',
+      set: readOcspCache,
+    }),
   },
 });
 
@@ -186,6 +192,15 @@ function read(cf: Cf, sizes?: readonly number[]): Buffer {
   }
   if (sizes && !sizes.includes(bytes.length)) cf.fail(`"${full}" must be ${sizes.join(' or ')} bytes`);
   return bytes;
+}
+
+/** Checked as nginx does; nothing is kept there. */
+function readOcspCache(cf: Cf): string {
+  const [value] = cf.args as [string];
+  if (value === 'off') return value;
+  const bytes = parseSizeBytes(/^shared:[^:]+:(.*)$/.exec(value)?.[1] ?? '');
+  if (bytes === undefined) return cf.fail(`invalid OCSP cache "${value}"`);
+  return bytes < SMALLEST_ZONE_BYTES ? cf.fail(`OCSP cache "${value}" is too small`) : value;
 }
 
 function parseSessionCache(cf: Cf): SessionCacheSetting {
