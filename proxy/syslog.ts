@@ -1,8 +1,9 @@
 // Log lines to a syslog server, as RFC 3164 wants them: `<PRI>Nov 22 14:00:00 host tag: message`, one datagram a line.
-// `unix:` servers are reached over a stream, as Node has no unix datagrams. Nothing waits for the server; what cannot be
-// sent is lost, and error.log says so once for each broken socket. Mirrors ngx_syslog.c.
+// Nothing waits for the server; what cannot be sent is lost, and error.log says so once for each broken socket. Node has
+// no unix datagrams: for `unix:` servers the system's logger(1), kept running, sends them. Mirrors ngx_syslog.c.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import { isIPv6, connect as openStream, type Socket } from 'node:net';
+import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { syslogTimeNow } from './clock.ts';
 import { errnoText } from './config/error.ts';
@@ -33,7 +34,7 @@ const HOSTNAME = hostname().toLowerCase();
 export class SyslogPeer extends LogFile {
   readonly #settings: SyslogSettings;
   #udp: UdpSocket | undefined;
-  #stream: Socket | undefined;
+  #logger: ChildProcess | undefined;
   /** A failure is being logged: that line must not come here again. */
   #isBusy = false;
 
@@ -61,10 +62,11 @@ export class SyslogPeer extends LogFile {
     const priority = facility * 8 + LEVEL_RANK[level ?? severity] - 1;
     const line = text.endsWith('\n') ? text.slice(0, -1) : text;
     const message = level === undefined ? line : line.slice(0, MESSAGE_BYTES);
-    const head = `<${priority}>${syslogTimeNow()} ${hasHostname ? `${HOSTNAME} ` : ''}${tag}: `;
-    const bytes = Buffer.from(head + message, 'latin1');
-    if (isUnix) this.#sendStream(bytes);
-    else this.#sendUdp(bytes);
+    if (isUnix) this.#sendUnix(`<${priority}>${message}`);
+    else {
+      const head = `<${priority}>${syslogTimeNow()} ${hasHostname ? `${HOSTNAME} ` : ''}${tag}: `;
+      this.#sendUdp(Buffer.from(head + message, 'latin1'));
+    }
   }
 
   #sendUdp(bytes: Buffer): void {
@@ -98,33 +100,60 @@ export class SyslogPeer extends LogFile {
     return socket;
   }
 
-  #sendStream(bytes: Buffer): void {
-    if (!this.#stream) {
-      const socket = openStream(this.#settings.host);
-      this.#stream = socket;
-      socket.unref();
-      socket.resume();
-      socket.on('error', (error) => {
-        if (this.#stream === socket) this.#failed('connect() failed', error);
-      });
-      socket.on('close', () => {
-        if (this.#stream === socket) this.#stream = undefined;
-      });
-    }
-    this.#stream.write(Buffer.concat([bytes, Buffer.from('\n')]));
+  /** One line to logger is one datagram; a line feed within it is written as syslog servers write it. */
+  #sendUnix(line: string): void {
+    this.#logger ??= this.#startLogger();
+    this.#logger.stdin!.write(`${line.replaceAll('\n', '#012')}\n`, 'latin1');
+  }
+
+  #startLogger(): ChildProcess {
+    const { host, tag, hasHostname } = this.#settings;
+    const words = ['--prio-prefix', '--udp', '--socket', host, '--socket-errors=on', '--size', '65000', '--tag', tag];
+    const child = spawn('logger', hasHostname ? [...words, '--rfc3164'] : words, {
+      stdio: ['pipe', 'ignore', 'pipe'],
+      // A signal to our process group is not for it: it ends when we do.
+      detached: true,
+    });
+    child.unref();
+    for (const pipe of [child.stdin, child.stderr] as unknown as { unref(): void }[]) pipe.unref();
+    const failed = (why: string): void => {
+      if (this.#logger === child) this.#failed('send() failed', why);
+    };
+    child.stdin!.on('error', () => {});
+    child.stderr!.on('data', (chunk: Buffer) => failed(chunk.toString('latin1').trim()));
+    child.on('error', (error) => failed(error.message));
+    child.on('exit', () => {
+      if (this.#logger === child) this.#logger = undefined;
+    });
+    return child;
   }
 
   #failed(what: string, error: unknown): void {
     this.close();
     this.#isBusy = true;
-    logProcessError(`${what} ${errnoText(error)}`);
+    logProcessError(`${what} ${typeof error === 'string' ? `(${error})` : errnoText(error)}`);
     this.#isBusy = false;
   }
 
   override close(): void {
     this.#udp?.close();
     this.#udp = undefined;
-    this.#stream?.destroy();
-    this.#stream = undefined;
+    // What it was given already it still sends.
+    this.#logger?.stdin?.end();
+    this.#logger = undefined;
   }
+}
+
+let hasUnixDatagrams: boolean | undefined;
+
+/** Whether the system's logger is the one (of util-linux) that sends to unix sockets. */
+export function canSendUnix(): boolean {
+  try {
+    hasUnixDatagrams ??= execFileSync('logger', ['--version'], { encoding: 'latin1', stdio: 'pipe' }).includes(
+      'util-linux',
+    );
+  } catch {
+    hasUnixDatagrams = false;
+  }
+  return hasUnixDatagrams;
 }

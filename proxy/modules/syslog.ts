@@ -2,9 +2,10 @@
 import type { Cf } from '../config/rows.ts';
 import { type ParsedAddress, parseAddress } from '../listen/address.ts';
 import { LEVELS, type LogLevel } from '../log.ts';
-import { FACILITIES, SyslogPeer, type SyslogSettings } from '../syslog.ts';
+import { canSendUnix, FACILITIES, SyslogPeer, type SyslogSettings } from '../syslog.ts';
 
-export const SYSLOG_NOTE = 'A unix: syslog server is reached over a stream socket; Node has no unix datagrams.';
+export const SYSLOG_NOTE =
+  'A unix: syslog server is reached through logger(1) of util-linux; refused where that is not there.';
 
 /** The peer that `target` describes; it is opened with its first line. */
 export function parseSyslog(cf: Cf, target: string): SyslogPeer {
@@ -36,6 +37,9 @@ export function parseSyslog(cf: Cf, target: string): SyslogPeer {
   }
   if (!server) return cf.fail('no syslog server specified');
   const { family, host, port } = server;
+  if (family === 'unix' && !canSendUnix()) {
+    cf.fail(`syslog server "unix:${host}" is out of reach: there is no logger(1) of util-linux to send datagrams with`);
+  }
   const settings: SyslogSettings = {
     host,
     port,

@@ -169,10 +169,13 @@ export function bodyOf(answer: string): string {
 export async function runProxy(
   conf: string,
   args: readonly string[] = ['-t'],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ code: number | null; stderr: string; stdout: string; dir: string }> {
   const dir = mkdtempSync(join(tmpdir(), 'portico-proxy-'));
   writeFileSync(join(dir, 'nginx.conf'), conf);
-  const child = spawn(process.execPath, [MAIN, '-p', `${dir}/`, '-c', 'nginx.conf', '-e', 'error.log', ...args]);
+  const child = spawn(process.execPath, [MAIN, '-p', `${dir}/`, '-c', 'nginx.conf', '-e', 'error.log', ...args], {
+    env: { ...process.env, ...env },
+  });
   let stderr = '';
   let stdout = '';
   child.stderr.on('data', (chunk: Buffer) => {

@@ -1,28 +1,53 @@
 // error_log and access_log to syslog servers.
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { rmSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { get, type RunningProxy, runProxy, startProxy } from './start-proxy.ts';
 
 let server: Socket;
 let proxy: RunningProxy;
 const unixPath = join(tmpdir(), `portico-syslog-${process.pid}`);
-let streamed = '';
-const unix = createServer((socket) => {
-  socket.on('data', (chunk) => {
-    streamed += chunk.toString('latin1');
-    unix.emit('line');
-  });
-});
+
+/** Prints each datagram that comes to a unix socket as a line of its own; Node cannot receive them either. */
+const RECEIVER = `
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+print('up', flush=True)
+while True: print(s.recv(70000).decode(), flush=True)`;
+
+const canReceive = spawnSync('python3', ['--version']).status === 0;
+const canSend = spawnSync('logger', ['--version']).stdout?.includes('util-linux') === true;
+let receiver: ChildProcessByStdio<null, Readable, null> | undefined;
+
+/** Starts the receiver; the function that it resolves with waits for the next line. */
+async function receive(): Promise<() => Promise<string>> {
+  rmSync(unixPath, { force: true });
+  receiver = spawn('python3', ['-c', RECEIVER, unixPath], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const received = createInterface({ input: receiver.stdout })[Symbol.asyncIterator]();
+  const next = async (): Promise<string> => (await received.next()).value as string;
+  expect(await next()).toBe('up');
+  return next;
+}
+
+async function stopReceiving(): Promise<void> {
+  if (!receiver) return;
+  const gone = once(receiver, 'exit');
+  receiver.kill('SIGKILL');
+  await gone;
+  receiver = undefined;
+}
 
 beforeAll(async () => {
   server = createSocket('udp4');
   server.bind(0, '127.0.0.1');
   await once(server, 'listening');
-  unix.listen(unixPath);
   const to = `syslog:server=127.0.0.1:${server.address().port}`;
   proxy = await startProxy(`
 http {
@@ -33,7 +58,8 @@ http {
     location /access { access_log ${to},facility=user,severity=alert,tag=seen short; return 204; }
     location /bare { access_log ${to},nohostname short if=$arg_log; return 204; }
     location /error { error_log ${to} warn; error_log ${to},tag=twice; root /nonexistent; }
-    location /unix { access_log syslog:server=unix:${unixPath} short; return 204; }
+    ${canSend ? `location /unix { access_log syslog:server=unix:${unixPath},tag=seen short; return 204; }` : ''}
+    ${canSend ? `location /bare-unix { access_log syslog:server=unix:${unixPath},nohostname,severity=warn short; return 204; }` : ''}
     location /nobody { access_log syslog:server=127.0.0.1:%%PORT_1%% short; return 204; }
   }
 }`);
@@ -42,7 +68,8 @@ http {
 afterAll(async () => {
   await proxy?.stop();
   server.close();
-  unix.close();
+  await stopReceiving();
+  rmSync(unixPath, { force: true });
 });
 
 async function lines(count: number, send: () => Promise<unknown>): Promise<string[]> {
@@ -80,11 +107,32 @@ it('sends lines of error logs with their own severity', async () => {
   expect(second).toMatch(new RegExp(`^<187>${TIME} ${HOST} twice: ${message}`));
 });
 
-it('reaches unix sockets over a stream', async () => {
-  const line = once(unix, 'line');
-  await get(proxy.port, '/unix');
-  await line;
-  expect(streamed).toMatch(new RegExp(`^<190>${TIME} ${HOST} nginx: /unix 204\n$`));
+it.skipIf(!canReceive || !canSend)('sends datagrams to unix sockets, also when the server was away', async () => {
+  const host = hostname().toLowerCase().split('.')[0];
+  let next = await receive();
+  for (const round of ['1', '2']) {
+    await get(proxy.port, `/unix/${round}`);
+    expect(await next()).toMatch(new RegExp(`^<190>${TIME} ${host} seen: /unix/${round} 204$`));
+    await get(proxy.port, `/bare-unix/${round}`);
+    expect(await next()).toMatch(new RegExp(`^<188>${TIME} nginx: /bare-unix/${round} 204$`));
+    if (round === '2') break;
+    await stopReceiving();
+    rmSync(unixPath);
+    await get(proxy.port, '/unix/lost');
+    await proxy.waitFor('error.log', /\[error\] \d+#\d+: send\(\) failed \(logger: /);
+    await get(proxy.port, '/bare-unix/lost');
+    await proxy.waitFor('error.log', /(?:send\(\) failed \(logger: [\s\S]*){2}/);
+    next = await receive();
+  }
+});
+
+it('refuses unix sockets where there is nothing to send with', async () => {
+  const conf = 'events { } http { access_log syslog:server=unix:/dev/log; }';
+  const { code, stderr } = await runProxy(conf, ['-t'], { PATH: '/nonexistent' });
+  expect(code).toBe(1);
+  expect(stderr).toContain(
+    'nginx: [emerg] syslog server "unix:/dev/log" is out of reach: there is no logger(1) of util-linux to send datagrams with in DIR/nginx.conf:1',
+  );
 });
 
 it('serves on when nobody listens', async () => {
