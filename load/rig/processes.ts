@@ -43,6 +43,33 @@ export function cpuMs(pid: number): number {
   return fields === undefined ? 0 : ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
 }
 
+/** What processes have had of the CPUs, and what they had to wait for them, ms. */
+export interface CpuDemand {
+  readonly ranMs: number;
+  readonly waitedMs: number;
+}
+
+/**
+ * What the threads of processes ran, and how long they were ready to run while others had the CPUs. The sum is what they had
+ * use for, however busy the machine is. Undefined where the kernel does not tell.
+ */
+export function cpuDemand(pids: readonly number[]): CpuDemand | undefined {
+  let ranMs = 0;
+  let waitedMs = 0;
+  for (const pid of pids) {
+    try {
+      for (const thread of readdirSync(`/proc/${pid}/task`)) {
+        const [ran, waited] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ').map(Number);
+        ranMs += ran! / 1e6;
+        waitedMs += waited! / 1e6;
+      }
+    } catch {
+      // It has ended.
+    }
+  }
+  return ranMs === 0 ? undefined : { ranMs, waitedMs };
+}
+
 /** The fields of /proc/PID/stat behind the name. */
 function statOf(pid: number): string[] | undefined {
   try {

@@ -5,7 +5,7 @@ import { users } from './workbench.ts';
 
 const CELLS = [
   { title: 'no --max-requests', flags: [] },
-  { title: '--max-requests 40', flags: ['--max-requests', '40'] },
+  { title: '--max-requests 25', flags: ['--max-requests', '25'] },
 ] as const;
 
 export const maxRequestsStorm: Scenario = {

@@ -5,9 +5,9 @@ import type { Scenario } from './scenario.ts';
 import { plannedRequest, users, usualPlan } from './workbench.ts';
 
 const CELLS = [
-  { title: 'sync, --timeout 2', flags: ['-w', '2', '-k', 'sync', '--timeout', '2'] },
+  { title: 'sync, --timeout 3', flags: ['-w', '2', '-k', 'sync', '--timeout', '3'] },
   { title: 'sync, --timeout 20', flags: ['-w', '2', '-k', 'sync', '--timeout', '20'] },
-  { title: 'gthread, --timeout 2', flags: ['-w', '2', '-k', 'gthread', '--threads', '4', '--timeout', '2'] },
+  { title: 'gthread, --timeout 3', flags: ['-w', '2', '-k', 'gthread', '--threads', '4', '--timeout', '3'] },
 ] as const;
 const SLOW_MS = 5000;
 

@@ -8,11 +8,6 @@ afterAll(stopAll);
 
 const AGAIN = { retry: 2, timeout: 120_000 };
 const COMPUTING = 'threads-or-processes';
-/** Those whose outcome hangs on how much CPU time the machine has left for them. */
-const SENSITIVE = new Set([COMPUTING, 'timeout-cascade', 'max-requests-storm']);
-const isAsked = process.env['PORTICO_TEST_FULL'] === '1';
-if (!isAsked)
-  console.log(`scenarios: ${[...SENSITIVE].join(', ')} skipped, they need a machine of their own (npm run test:full)`);
 
 async function comesOut(name: string): Promise<void> {
   const { status, stdout, stderr } = await portico(['load', name, '--quick']);
@@ -21,11 +16,11 @@ async function comesOut(name: string): Promise<void> {
   expect(status, stderr).toBe(0);
 }
 
-test.skipIf(!isAsked)(COMPUTING, AGAIN, () => comesOut(COMPUTING));
+test(COMPUTING, AGAIN, () => comesOut(COMPUTING));
 
 describe.concurrent('at the same time', () => {
   for (const { name } of SCENARIOS) {
-    if (name !== COMPUTING) test.skipIf(!isAsked && SENSITIVE.has(name))(name, AGAIN, () => comesOut(name));
+    if (name !== COMPUTING) test(name, AGAIN, () => comesOut(name));
   }
 });
 
