@@ -35,8 +35,12 @@ tell({ kind: 'ready' });
 const countFromMs = (await started.promise) - performance.timeOrigin + plan.warmupMs;
 const endMs = countFromMs + measuredMs(plan);
 const recorder = new Recorder(plan, countFromMs, endMs, (report) => tell({ kind: 'second', report }));
-const waitMs = countFromMs - plan.warmupMs - performance.now();
-if (waitMs > 0) await new Promise((done) => setTimeout(done, waitMs));
+// A timer can fire a fraction of a millisecond early, and what was sent then would be taken for warm-up and not be counted.
+for (;;) {
+  const waitMs = countFromMs - plan.warmupMs - performance.now();
+  if (waitMs <= 0) break;
+  await new Promise((done) => setTimeout(done, waitMs));
+}
 loop =
   pacer === undefined
     ? new ClosedLoop(plan, recorder, countFromMs, endMs, h2)

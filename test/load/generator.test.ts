@@ -47,7 +47,7 @@ test('sends so many requests, and counts what the server counts', async () => {
     response.end('hello');
   });
   const result = await load('-n', '500', '-c', '7', url);
-  expect(result).toMatchObject({ requests: 500, errors: 0, statuses: { 200: 500 } });
+  expect(result).toMatchObject({ requests: 500, errors: 0, statuses: { 200: 500 }, warmupRequests: 0 });
   expect(served).toBe(500);
 });
 
