@@ -21,6 +21,7 @@ export class LiveView {
   readonly #isShown: boolean;
   #lines = 0;
   #busyReports = 0;
+  #behindReports = 0;
   #hasWarned = false;
 
   constructor(plan: LoadPlan, out: Terminal, isQuiet: boolean) {
@@ -47,15 +48,20 @@ export class LiveView {
   }
 
   #watch({ cpuShares, level, waiting }: Progress): void {
-    this.#busyReports = Math.max(0, ...cpuShares) > BUSY_SHARE ? this.#busyReports + 1 : 0;
-    if (this.#busyReports < BUSY_REPORTS || this.#hasWarned) return;
+    const isBusy = Math.max(0, ...cpuShares) > BUSY_SHARE;
+    this.#busyReports = isBusy ? this.#busyReports + 1 : 0;
+    // What is due in half a second has found no connection.
+    this.#behindReports = this.#plan.model === 'open' && waiting > level / 2 ? this.#behindReports + 1 : 0;
+    if (Math.max(this.#busyReports, this.#behindReports) < BUSY_REPORTS || this.#hasWarned) return;
     this.#hasWarned = true;
     this.clear();
     const rate =
       this.#plan.model === 'open'
-        ? ` and cannot keep up ${showNumber(level)} requests/s (${showNumber(waiting)} wait)`
+        ? `${showNumber(level)} requests/s are not reached (${showNumber(waiting)} wait)`
         : '';
-    this.#out.write(`warning: the generator is at its limit${rate}; use --threads ${this.#plan.threads * 2}\n`);
+    const limit = `the generator is at its limit; use --threads ${this.#plan.threads * 2}`;
+    const said = isBusy ? [rate, limit] : [rate, `all ${this.#plan.connections} connections (-c) are busy`];
+    this.#out.write(`warning: ${said.filter((part) => part !== '').join(': ')}\n`);
   }
 
   #text(progress: Progress): string[] {

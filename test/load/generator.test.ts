@@ -124,6 +124,19 @@ test('a request that finds no connection waits, and the wait is in its latency',
   expect(result.service!.max).toBeLessThan(result.latency!.max / 2);
   expect(result.hops!.rows.find(({ hop }) => hop === 'wait')!.all.share).toBeGreaterThan(0.5);
   expect(result.generator.warnings.join()).toMatch(/waited for a free connection/);
+  expect(result.generator.warnings.join()).toMatch(/the rate was not reached: 20 requests\/s were due, \d+ were done/);
+});
+
+test('a rate that is not reached is said while the load still runs', async () => {
+  const url = await serve((_request, response) => setTimeout(() => response.end(), 100));
+  const child = startPortico(['load', '-r', '100', '-c', '1', '-d', '60s', url]);
+  const ended = finish(child);
+  const [warning] = (await once(child.stderr!, 'data')) as [string];
+  child.kill('SIGINT');
+  expect(warning).toMatch(
+    /^warning: 100 requests\/s are not reached \(\d+ wait\): all 1 connections \(-c\) are busy\n/,
+  );
+  expect((await ended).status).toBe(130);
 });
 
 describe('HTTP/2', () => {
