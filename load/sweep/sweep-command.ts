@@ -108,7 +108,7 @@ async function sweep(plan: SweepPlan): Promise<number> {
     if (!stop.signal.aborted) throw error;
   }
   const rows = sweepRows(cells, file.runs, plan.slo);
-  const verdict = verdictOf(rows, plan.slo);
+  const verdict = verdictOf(rows, plan.slo, file.runs.length >= cells.length * plan.repeat);
   if (plan.csv !== undefined) writeFileSync(plan.csv, sweepCsv(rows));
   if (plan.isJson)
     process.stdout.write(`${JSON.stringify({ rows: rows.map(({ result: _, ...row }) => row), verdict }, null, 1)}\n`);

@@ -59,9 +59,16 @@ export interface Verdict {
   readonly text: string;
 }
 
-/** The verdict; undefined when no --slo was given. */
-export function verdictOf(rows: readonly SweepRow[], slo: readonly Threshold[]): Verdict | undefined {
-  if (slo.length === 0) return undefined;
+/**
+ * The verdict; undefined when no --slo was given, and of an unfinished sweep: runs that are missing could change it either
+ * way.
+ */
+export function verdictOf(
+  rows: readonly SweepRow[],
+  slo: readonly Threshold[],
+  isFinished: boolean,
+): Verdict | undefined {
+  if (slo.length === 0 || !isFinished) return undefined;
   const bar = slo.map(({ text }) => text).join(', ');
   const groups = Map.groupBy(rows, ({ cell }) => JSON.stringify(cell.topology));
   const good = [...groups.values()].filter((group) => group.every(({ isGood }) => isGood === true));

@@ -111,7 +111,7 @@ test('the verdict is the cheapest topology that holds the rate and the bounds on
   const cells = plan.topologies.flatMap((topology) =>
     plan.paths.map((path) => ({ topology, path, level: plan.levels[0]! })),
   );
-  const verdict = (...runs: FinishedRun[]) => verdictOf(sweepRows(cells, runs, slo), slo)!;
+  const verdict = (...runs: FinishedRun[]) => verdictOf(sweepRows(cells, runs, slo), slo, true)!;
   expect(
     verdict(
       run('1', '/a', 100, 9),
@@ -124,4 +124,6 @@ test('the verdict is the cheapest topology that holds the rate and the bounds on
   ).toBe('2');
   expect(verdict(run('1', '/a', 100, 9), run('1', '/b', 100, 251)).best).toBeUndefined();
   expect(verdict(run('1', '/a', 100, 300)).text).toMatch(/No topology of this grid meets p99<250ms/);
+  // Of a sweep that was interrupted nothing is said: what is missing may be the cheapest.
+  expect(verdictOf(sweepRows(cells, [run('4', '/a', 100, 1)], slo), slo, false)).toBeUndefined();
 });
