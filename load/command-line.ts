@@ -157,7 +157,8 @@ function parse(argv: readonly string[]) {
       },
     });
   } catch (error) {
-    throw new RangeError((error as Error).message);
+    // The first sentence; the next ones of Node are about the parser.
+    throw new RangeError((error as Error).message.split('. ')[0]);
   }
 }
 

@@ -33,7 +33,7 @@ function main(argv: readonly string[]): number {
     if (!values.help && positionals.length === 0)
       throw new RangeError('which results? Give the files that --out wrote');
   } catch (error) {
-    process.stderr.write(`portico report: ${(error as Error).message}\nTry 'portico report --help'.\n`);
+    process.stderr.write(`portico report: ${(error as Error).message.split('. ')[0]}\nTry 'portico report --help'.\n`);
     return 2;
   }
   if (values.help) {

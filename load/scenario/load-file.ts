@@ -56,10 +56,9 @@ export function readLoadFile(path: string): LoadFile {
     throw new LoadFileError((error as Error).message);
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const [broken] = document.errors;
-  if (broken !== undefined)
-    throw new LoadFileError(`${path}:${lines.linePos(broken.pos[0]).line}: ${broken.message.split('\n')[0]}`);
+  if (broken !== undefined) throw new LoadFileError(`${path}:${lines.linePos(broken.pos[0]).line}: ${broken.message}`);
   const fail: Fail = (at, field, what) => {
     const line = at?.range === undefined || at.range === null ? 1 : lines.linePos(at.range[0]).line;
     throw new LoadFileError(`${path}:${line}: ${field}: ${what}`);

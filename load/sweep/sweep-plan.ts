@@ -87,7 +87,8 @@ export function sweepPlan(argv: readonly string[]): SweepPlan | undefined {
       },
     }) as typeof parsed;
   } catch (error) {
-    throw new RangeError((error as Error).message);
+    // The first sentence; the next ones of Node are about the parser.
+    throw new RangeError((error as Error).message.split('. ')[0]);
   }
   const { values, positionals } = parsed;
   if (values['help'] === true) return undefined;
@@ -161,12 +162,11 @@ function readSweepFile(path: string, names: readonly string[]): Map<string, { te
     throw new RangeError((error as Error).message);
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const place = (node: Node | null | undefined): string =>
     `${path}:${node?.range ? lines.linePos(node.range[0]).line : 1}`;
   const [broken] = document.errors;
-  if (broken !== undefined)
-    throw new RangeError(`${path}:${lines.linePos(broken.pos[0]).line}: ${broken.message.split('\n')[0]}`);
+  if (broken !== undefined) throw new RangeError(`${path}:${lines.linePos(broken.pos[0]).line}: ${broken.message}`);
   const root = document.contents;
   if (!isMap(root)) throw new RangeError(`${path}:1: file: must be a mapping, as in workers: [1, 2]`);
   const found = new Map<string, { text: string; at: string }>();
