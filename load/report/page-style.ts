@@ -37,6 +37,8 @@ summary { cursor: pointer; color: var(--muted); }
 .heat td { padding: 0; width: 1rem; min-width: .6rem; height: 1.25rem; border: 1px solid var(--panel); }
 .heat th { padding-right: .75rem; font-weight: 400; white-space: nowrap; text-align: left; }
 .u-legend { font-size: .8rem; text-align: left; }
+.u-legend th, .u-legend td { border: 0; white-space: normal; }
+.u-legend.u-inline.u-live th::after { content: none; }
 .u-legend .u-value { font-variant-numeric: tabular-nums; }
 .uplot { max-width: 100%; }
 @media (max-width: 40rem) {
