@@ -12,7 +12,7 @@ import { ProgramError } from './rig/program.ts';
 import { SCENARIOS } from './scenarios/catalog.ts';
 import { runScenario } from './scenarios/workbench.ts';
 import { LiveView } from './view/live.ts';
-import { listText, outcomeText } from './view/scenario-text.ts';
+import { interruptedText, listText, outcomeText } from './view/scenario-text.ts';
 import { resultText } from './view/text.ts';
 
 const INTERRUPTED = 130;
@@ -42,21 +42,27 @@ async function loadUrls(plan: LoadPlan, output: OutputOptions): Promise<number> 
 async function loadScenario(command: Extract<LoadCommand, { kind: 'scenario' }>): Promise<number> {
   const scenario = SCENARIOS.find(({ name }) => name === command.name)!;
   const stop = stopOnSignal();
+  const results: LoadResult[] = [];
+  const give = (text: string, more: object): void => {
+    const written = `${JSON.stringify({ scenario: scenario.name, ...more, results }, null, 1)}\n`;
+    if (command.out !== undefined) writeFileSync(command.out, written);
+    process.stdout.write(command.isJson ? written : text);
+  };
   try {
-    const { outcome, results } = await runScenario(scenario, {
+    const outcome = await runScenario(scenario, {
       isQuick: command.isQuick,
       isQuiet: command.isQuiet || command.isJson,
       terminal: process.stderr,
       signal: stop,
       say: (line) => void process.stderr.write(`${scenario.name}: ${line}\n`),
+      onResult: (result) => results.push(result),
     });
-    const written = JSON.stringify({ scenario: scenario.name, ...outcome, results }, null, 1);
-    if (command.out !== undefined) writeFileSync(command.out, `${written}\n`);
-    process.stdout.write(command.isJson ? `${written}\n` : outcomeText(scenario, outcome));
+    give(outcomeText(scenario, outcome), outcome);
     return outcome.checks.every(({ holds }) => holds) ? 0 : 1;
   } catch (error) {
-    if (stop.aborted) return INTERRUPTED;
-    throw error;
+    if (!stop.aborted) throw error;
+    give(interruptedText(scenario, results), { isInterrupted: true });
+    return INTERRUPTED;
   }
 }
 

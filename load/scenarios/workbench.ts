@@ -62,18 +62,20 @@ export function rate(perSecond: number, seconds: number): Pick<LoadPlan, 'model'
   return { model: 'open', stages: [{ durationMs: seconds * 1000, from: perSecond, to: perSecond }], connections: 512 };
 }
 
-export interface ScenarioRun {
-  readonly outcome: Outcome;
-  readonly results: readonly LoadResult[];
-}
-
 /** Runs a scenario; `say` gets a line when something begins. What was started is ended even when it throws. */
 export async function runScenario(
   scenario: Scenario,
-  options: { isQuick: boolean; isQuiet: boolean; terminal: Terminal; signal: AbortSignal; say: (line: string) => void },
-): Promise<ScenarioRun> {
+  options: {
+    isQuick: boolean;
+    isQuiet: boolean;
+    terminal: Terminal;
+    signal: AbortSignal;
+    say: (line: string) => void;
+    /** Gets each result as its load ends, also that of a load that was stopped. */
+    onResult: (result: LoadResult) => void;
+  },
+): Promise<Outcome> {
   const rig = new Rig();
-  const results: LoadResult[] = [];
   let running = 0;
   const run = async (title: string, plan: LoadPlan): Promise<LoadResult> => {
     options.signal.throwIfAborted();
@@ -88,7 +90,7 @@ export async function runScenario(
     });
     running--;
     view.clear();
-    results.push(result);
+    options.onResult(result);
     options.signal.throwIfAborted();
     return result;
   };
@@ -100,7 +102,7 @@ export async function runScenario(
       await run(title, usualPlan(title, [plannedRequest(url, body)], changes)),
   };
   try {
-    return { outcome: await scenario.run(bench), results };
+    return await scenario.run(bench);
   } finally {
     await rig.close();
   }

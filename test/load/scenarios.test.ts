@@ -44,5 +44,7 @@ test('Ctrl-C ends a scenario and what it has started', async () => {
     });
   });
   child.kill('SIGINT');
-  expect((await ended).status).toBe(130);
+  const { status, stdout } = await ended;
+  expect(status).toBe(130);
+  expect(stdout).toMatch(/^interrupted; so far .*\nwarming up the pool/m);
 });
