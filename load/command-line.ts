@@ -78,6 +78,7 @@ const ENDLESS_MS = 86_400_000;
 /** Requests a second that one thread makes with ease. */
 const RATE_OF_A_THREAD = 8000;
 const OPEN_CONNECTIONS = 1024;
+const FLAGS_OF_SCENARIOS: ReadonlySet<string> = new Set(['quick', 'json', 'out', 'quiet']);
 
 /** Reads the arguments. Throws RangeError with a line for the user. */
 export function parseLoadCommand(argv: readonly string[], isScenario: (name: string) => boolean): LoadCommand {
@@ -87,7 +88,11 @@ export function parseLoadCommand(argv: readonly string[], isScenario: (name: str
   const [first] = positionals;
   if (first === undefined)
     throw new RangeError('what shall be loaded? Give a URL, a scenario file, or the name of a scenario (--list)');
-  if (isScenario(first) && positionals.length === 1) {
+  if (isScenario(first)) {
+    if (positionals.length > 1) throw new RangeError('a ready scenario stands alone; give nothing beside it');
+    const useless = Object.keys(values).find((name) => !FLAGS_OF_SCENARIOS.has(name));
+    if (useless !== undefined)
+      throw new RangeError(`--${useless} does not go with a ready scenario, which has a load of its own`);
     return {
       kind: 'scenario',
       name: first,
@@ -102,6 +107,7 @@ export function parseLoadCommand(argv: readonly string[], isScenario: (name: str
     throw new RangeError(`"${first}" is no URL, no .yml file and no scenario; portico load --list shows the scenarios`);
   if (isFile && positionals.length > 1)
     throw new RangeError('a scenario file names its URLs itself; give nothing beside it');
+  if (values.quick === true) throw new RangeError('--quick is for ready scenarios (--list)');
   const file = isFile ? readLoadFile(first) : undefined;
   const failIf = [...(file?.failIf ?? []), ...(values['fail-if'] ?? []).map(parseThreshold)];
   return {

@@ -59,7 +59,11 @@ export function axisValues(axis: Axis, text: string): string[] {
   const values = text.split(',').map((value) => value.trim());
   for (const value of values) {
     if (!AXES[axis].values.test(value))
-      throw new RangeError(`"${value}" is not one of its values (${AXES[axis].example})`);
+      throw new RangeError(
+        /\d/.test(AXES[axis].example)
+          ? `"${value}" is no number that it can be; write ${AXES[axis].example}`
+          : `"${value}" is not one of its values (${AXES[axis].example})`,
+      );
   }
   return [...new Set(values)];
 }

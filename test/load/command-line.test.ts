@@ -52,6 +52,9 @@ test('threads share a plan without loss', () => {
 test.each([
   [[], /what shall be loaded/],
   [['nonsense'], /"nonsense" is no URL, no \.yml file and no scenario/],
+  [['keepalive-race', '-r', '5'], /--rate does not go with a ready scenario/],
+  [['keepalive-race', URL_], /a ready scenario stands alone/],
+  [['--quick', URL_], /--quick is for ready scenarios/],
   [['ftp://127.0.0.1/'], /only http: and https:/],
   [['-r', 'fast', URL_], /--rate: "fast" is no rate; write 300/],
   [['-d', '0', URL_], /--duration: a run needs some time/],

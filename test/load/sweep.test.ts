@@ -90,7 +90,7 @@ describe('the grid', () => {
   });
 
   test.each([
-    [['--workers', '0'], /--workers: "0" is not one of its values/],
+    [['--workers', '0'], /--workers: "0" is no number that it can be; write 2/],
     [['--slo', 'p99<250'], /--slo: "250" needs a unit/],
     [['--path', 'io'], /--path: "io" is no path/],
     [['--what'], /--what/],
