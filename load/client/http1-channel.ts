@@ -59,7 +59,7 @@ export class Http1Channel implements Channel {
     this.current = exchange;
     exchange.freeMs = performance.now();
     this.#reader.expect(exchange.request.hasResponseBody);
-    if (this.#isConnected) this.#send(exchange);
+    if (this.#isConnected) this.#send(exchange, exchange.freeMs);
     else this.#connect();
   }
 
@@ -89,8 +89,9 @@ export class Http1Channel implements Channel {
       this.#isConnected = true;
       const exchange = this.current;
       if (exchange === undefined) return;
-      exchange.connectMs = performance.now() - this.#connectStart;
-      this.#send(exchange);
+      const now = performance.now();
+      exchange.connectMs = now - this.#connectStart;
+      this.#send(exchange, now);
     });
     socket.on('error', (error: Error) => {
       if (this.#socket === socket) this.#error = error;
@@ -99,8 +100,8 @@ export class Http1Channel implements Channel {
     socket.on('close', () => this.#onEnd(socket));
   }
 
-  #send(exchange: Exchange): void {
-    exchange.sentMs = performance.now();
+  #send(exchange: Exchange, nowMs: number): void {
+    exchange.sentMs = nowMs;
     const { bytes } = exchange.request;
     if (this.#settings.sendRate === 0) this.#socket!.write(bytes);
     else this.#sendSlowly(bytes, 0);
@@ -133,20 +134,21 @@ export class Http1Channel implements Channel {
       this.#finish(failureOf(error as Error));
       return;
     }
-    if (this.#reader.hasHead && Number.isNaN(exchange.headMs)) exchange.headMs = performance.now();
-    if (isComplete) this.#complete();
+    const now = performance.now();
+    if (this.#reader.hasHead && Number.isNaN(exchange.headMs)) exchange.headMs = now;
+    if (isComplete) this.#complete(now);
     else if (this.#settings.readRate > 0) {
       socket.pause();
       setTimeout(() => socket.resume(), (data.length / this.#settings.readRate) * 1000);
     }
   }
 
-  #complete(): void {
+  #complete(nowMs: number): void {
     this.#served++;
     const { isKeepalive, reconnectAfter } = this.#settings;
     // An answer that comes before all of the request is sent leaves a connection that is of no use any more.
     if (!this.#reader.isReusable || !isKeepalive || this.#isSending || this.#served === reconnectAfter) this.#drop();
-    this.#finish(undefined);
+    this.#finish(undefined, nowMs);
   }
 
   #onEnd(socket: Socket): void {
@@ -175,11 +177,11 @@ export class Http1Channel implements Channel {
     socket?.destroy();
   }
 
-  #finish(failure: FailureKind | undefined): void {
+  #finish(failure: FailureKind | undefined, nowMs = performance.now()): void {
     const exchange = this.current;
     if (exchange === undefined) return;
     this.current = undefined;
-    exchange.endMs = performance.now();
+    exchange.endMs = nowMs;
     exchange.failure = failure;
     if (failure === undefined) {
       const { status, head, bodyStart } = this.#reader;

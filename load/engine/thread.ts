@@ -89,7 +89,7 @@ function watch(watched: ClosedLoop | OpenLoop): () => void {
   const telling = setInterval(() => {
     const now = performance.now();
     const next = process.threadCpuUsage();
-    const { requests, errors } = recorder.all.counts;
+    const { requests, errors } = recorder;
     tell({
       kind: 'gauges',
       gauges: {

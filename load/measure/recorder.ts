@@ -61,6 +61,7 @@ export class Part {
 }
 
 export class Recorder {
+  /** All requests up to the last second that has ended; after finish(), all. */
   readonly all = new Part();
   /** From sending instead of from the intended start: what a closed-loop tool would have reported. */
   readonly service: Histogram = newHistogram();
@@ -108,23 +109,32 @@ export class Recorder {
     const { failure, status } = exchange;
     const { expect, name } = exchange.request.plan;
     const isError = failure !== undefined || (expect === undefined ? status >= 400 : !expect.includes(status));
-    const stage = this.stages[exchange.stage]!;
+    // Of the only stage, and the only kind, the figures are those of all.
+    const stage = this.stages.length > 1 ? this.stages[exchange.stage]! : undefined;
     const kind = this.kinds.size > 1 ? this.kinds.get(name)! : undefined;
     const hasLatency =
       failure === undefined || failure === 'timeout' || failure === 'connect-timeout' || failure === 'unsent';
     const latencyMs = exchange.endMs - exchange.intendedMs;
-    count(this.all.counts, exchange, isError);
-    count(stage.counts, exchange, isError);
     count(this.#counts, exchange, isError);
+    if (stage !== undefined) count(stage.counts, exchange, isError);
     if (kind !== undefined) count(kind.counts, exchange, isError);
     if (!hasLatency) return;
-    record(this.all.latency, latencyMs);
     record(this.#histogram, latencyMs);
-    if (this.stages.length > 1) record(stage.latency, latencyMs);
+    if (stage !== undefined) record(stage.latency, latencyMs);
     if (kind !== undefined) record(kind.latency, latencyMs);
     if (this.#plan.model === 'open' && !Number.isNaN(exchange.freeMs))
       record(this.service, exchange.endMs - exchange.freeMs);
     if (failure === undefined) this.#sample(exchange, latencyMs);
+  }
+
+  /** Requests until now. */
+  get requests(): number {
+    return this.all.counts.requests + this.#counts.requests;
+  }
+
+  /** Errors until now. */
+  get errors(): number {
+    return this.all.counts.errors + this.#counts.errors;
   }
 
   /** Ends the second that runs, when its time is over. */
@@ -146,6 +156,8 @@ export class Recorder {
 
   #flush(): void {
     if (this.#second < 0 || (this.#counts.requests === 0 && this.#counts.errors === 0)) return;
+    addCounts(this.all.counts, this.#counts);
+    this.all.latency.add(this.#histogram);
     this.#onSecond({
       second: this.#second,
       counts: this.#counts,
