@@ -8,9 +8,12 @@ export interface Point {
 /** A rate is held when so much of it is served. */
 const HELD_SHARE = 0.95;
 
+/** The best throughput is as good as reached with so much of it. */
+const BEST_SHARE = 0.95;
+
 /**
- * The level of the knee: open loop, the highest rate that is still held; closed loop, the point farthest above the line from the
- * first to the last (the Kneedle method). Undefined with fewer than three points, or without a bend.
+ * The level of the knee: open loop, the highest rate that is still held; closed loop, the least number of connections that
+ * gets the best throughput, near enough. Undefined with fewer than three points, or when no more load came after it.
  */
 export function kneeOf(points: readonly Point[], model: 'closed' | 'open'): number | undefined {
   if (points.length < 3) return undefined;
@@ -18,15 +21,7 @@ export function kneeOf(points: readonly Point[], model: 'closed' | 'open'): numb
     const held = points.filter(({ level, requestsPerSecond }) => requestsPerSecond >= level * HELD_SHARE);
     return held.length === points.length ? undefined : held.at(-1)?.level;
   }
-  const [first, last] = [points[0]!, points.at(-1)!];
-  const top = Math.max(...points.map(({ requestsPerSecond }) => requestsPerSecond));
-  if (last.level === first.level || top === 0) return undefined;
-  let best = { level: Number.NaN, above: 0.05 };
-  for (const { level, requestsPerSecond } of points) {
-    const along = (level - first.level) / (last.level - first.level);
-    const line = first.requestsPerSecond + (last.requestsPerSecond - first.requestsPerSecond) * along;
-    const above = (requestsPerSecond - line) / top;
-    if (above > best.above) best = { level, above };
-  }
-  return Number.isNaN(best.level) ? undefined : best.level;
+  const best = Math.max(...points.map(({ requestsPerSecond }) => requestsPerSecond));
+  const knee = points.findIndex(({ requestsPerSecond }) => requestsPerSecond >= best * BEST_SHARE);
+  return best === 0 || knee === points.length - 1 ? undefined : points[knee]!.level;
 }

@@ -110,6 +110,7 @@ test('the knee is where more load stops giving more throughput', () => {
   const points = (...pairs: Array<[number, number]>) =>
     pairs.map(([level, requestsPerSecond]) => ({ level, requestsPerSecond }));
   expect(kneeOf(points([1, 50], [2, 100], [4, 200], [8, 205], [16, 206]), 'closed')).toBe(4);
+  expect(kneeOf(points([2, 88], [8, 85], [16, 71]), 'closed')).toBe(2);
   expect(kneeOf(points([100, 100], [200, 200], [300, 240], [400, 240]), 'open')).toBe(200);
   expect(kneeOf(points([1, 10], [2, 20], [3, 30]), 'closed')).toBeUndefined();
 });
