@@ -28,6 +28,7 @@ export const eventsModule = defineModule('events', {
     accept_mutex: flag(EVENTS, false, { note: POLLS }),
     accept_mutex_delay: time(EVENTS, '500ms', { note: POLLS }),
     worker_aio_requests: unused(EVENTS, '1', 'number', '32', 'Files are read by the runtime.'),
+    epoll_events: unused(EVENTS, '1', 'number', '512', 'Events are taken by the runtime.'),
     debug_connection: custom<undefined>(EVENTS, '1', {
       default: undefined,
       isRepeatable: true,
