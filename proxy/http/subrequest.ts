@@ -78,6 +78,7 @@ export function startSubrequest(
     sub.method = parent.method;
     sub.contentHandler = parent.contentHandler;
     sub.phase = parent.phase;
+    sub.captures = parent.captures;
     sub.isUriChanged = parent.isUriChanged;
     sub.isUnparsedValid = parent.isUnparsedValid;
     sub.isLocationValid = parent.isLocationValid;
@@ -155,6 +156,8 @@ export class OutputOrder implements BodyFilter {
   #isItsTurn: boolean;
   #isEnded = false;
   #isDone = false;
+  #isHeld = false;
+  #isEndHeld = false;
   #parent: OutputOrder | undefined;
   /** Called when the request's own output is complete. */
   onLast: (() => void) | undefined;
@@ -186,8 +189,22 @@ export class OutputOrder implements BodyFilter {
     }
   }
 
+  /** Keeps the output open behind its own bytes, which may end now, until `release`. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    this.#isHeld = false;
+    if (this.#isEndHeld) this.end();
+  }
+
   end(): void {
     if (this.#isEnded) return;
+    if (this.#isHeld) {
+      this.#isEndHeld = true;
+      return;
+    }
     // The last chance to add a subrequest behind everything else.
     const { onLast } = this;
     this.onLast = undefined;

@@ -110,6 +110,7 @@ class SliceChain implements BodyFilter {
   readonly #slices: Slices;
   readonly #slice: number;
   readonly #length: number;
+  #isFirst = true;
 
   constructor(r: Exchange, slices: Slices, slice: number, length: number) {
     this.#r = r;
@@ -139,8 +140,15 @@ class SliceChain implements BodyFilter {
       if (slices.start + this.#slice <= from) slices.start = this.#slice * Math.floor(from / this.#slice);
     }
     if (slices.start >= (wanted ? Number(wanted[2]) + 1 : this.#length)) {
-      this.next.end();
+      if (this.#isFirst) this.next.end();
+      else r.order!.release();
       return;
+    }
+    if (this.#isFirst) {
+      // What the filters of the first slice hold back comes before the next one.
+      this.#isFirst = false;
+      r.order!.hold();
+      this.next.end();
     }
     const sub = startSubrequest(r, r.uri, r.args, { isClone: true, onEnd: () => this.end() });
     if (!sub) {

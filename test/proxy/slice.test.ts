@@ -33,6 +33,8 @@ http {
     location /cache { proxy_pass http://127.0.0.1:${upstream.port}; proxy_cache one; proxy_cache_valid 206 1m; }
     location /error { error_page 404 = @named; return 404; }
     location @named { proxy_pass http://127.0.0.1:${upstream.port}; }
+    location ~ ^/regex(/.*) { proxy_pass http://127.0.0.1:${upstream.port}$1; }
+    location /sub { sub_filter_types *; sub_filter 345 X; proxy_pass http://127.0.0.1:${upstream.port}; }
     location /off { slice 0; proxy_pass http://127.0.0.1:${upstream.port}; }
   }
 }`);
@@ -104,6 +106,20 @@ describe('slice', () => {
   it('goes on in a named location', async () => {
     expect(bodyOf(await ask('/error'))).toBe(WHOLE);
     expect(asked).toHaveLength(4);
+  });
+
+  it('goes on with what a regular expression found', async () => {
+    expect(bodyOf(await ask('/regex/a'))).toBe(WHOLE);
+    expect(upstream.requests.at(-1)!.text).toMatch(/^GET \/a HTTP/);
+  });
+
+  it('keeps in order what a filter has held back', async () => {
+    // The 3 might have been the beginning of 345, which goes across two slices.
+    expect(
+      bodyOf(await ask('/sub'))
+        .replace(/[\da-f]+\r\n([^\r]*)\r\n/g, '$1')
+        .trim(),
+    ).toBe(WHOLE);
   });
 
   it('passes on what is no part', async () => {
