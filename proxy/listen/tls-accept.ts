@@ -180,7 +180,7 @@ function optionsFor(tls: ServerTls, client: ClientConnection, hello: ClientHello
     // A bad certificate is answered with nginx's page, not with an alert.
     rejectUnauthorized: false,
   };
-  if (tls.sessions || tls.staple) options.server = new HandshakeEvents(tls, hello, context) as never;
+  if (tls.sessions || tls.conf.ssl_stapling) options.server = new HandshakeEvents(tls, hello, context) as never;
   return options;
 }
 
@@ -198,11 +198,11 @@ class HandshakeEvents {
 
   listenerCount(name: string): number {
     if (name === 'newSession' || name === 'resumeSession') return this.#tls.sessions ? 1 : 0;
-    return name === 'OCSPRequest' && this.#tls.staple ? 1 : 0;
+    return name === 'OCSPRequest' && this.#tls.conf.ssl_stapling ? 1 : 0;
   }
 
   emit(name: string, first: unknown, second: unknown, third?: unknown): boolean {
-    const { sessions, staple } = this.#tls;
+    const { sessions, conf } = this.#tls;
     if (name === 'newSession' && sessions) {
       sessions.put(first as Buffer, second as Buffer);
       (third as () => void)();
@@ -214,8 +214,9 @@ class HandshakeEvents {
       sessions.get(this.#hello?.pskIdentity ?? (first as Buffer), (session) => done(null, session));
       return true;
     }
-    if (name === 'OCSPRequest' && staple) {
-      (third as (error: null, response: Buffer) => void)(null, staple);
+    if (name === 'OCSPRequest' && conf.ssl_stapling) {
+      const staple = this.#tls.stapleOf(first as Buffer);
+      (third as (error: null, response: Buffer | null) => void)(null, staple ?? null);
       return true;
     }
     return false;

@@ -1,12 +1,13 @@
 // TLS settings of each server made into what a handshake needs: a secure context (certificates, protocols, ciphers,
 // tickets) and its session cache. Made once when a configuration is loaded, so that `-t` finds what is wrong with the
 // files. Mirrors ngx_http_ssl_merge_srv_conf, ngx_http_ssl_init and ngx_event_openssl.c.
-import { constants, createHash, randomBytes } from 'node:crypto';
+import { constants, createHash, randomBytes, X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { ConfigError } from '../config/error.ts';
 import type { Config } from '../config/load.ts';
 import type { Server } from '../http/virtual-server.ts';
 import { type CertificateFile, certificateName, sslModule } from '../modules/ssl.ts';
+import { Stapler } from './stapling.ts';
 import { applyConfCommands, type ContextSettings } from './tls-conf-commands.ts';
 import { cannotLoad, readPem, sslError } from './tls-errors.ts';
 import { SessionCache } from './tls-sessions.ts';
@@ -30,7 +31,11 @@ export class ServerTls {
   readonly server: Server;
   readonly conf: SslValues;
   readonly sessions: SessionCache | undefined;
-  readonly staple: Buffer | undefined;
+  readonly #staple: Buffer | undefined;
+  /** Certificates among which the issuers of ours are; read while the files can be. */
+  readonly #issuers: readonly X509Certificate[] = [];
+  /** By the fingerprint of the certificate. */
+  readonly #staplers = new Map<string, Stapler>();
   /** Contexts by the default server of the address, whose protocols count (they are chosen before SNI is looked at). */
   readonly #contexts = new Map<Server, SecureContext>();
   /** Contexts of certificates with variables, by their contents. */
@@ -42,13 +47,26 @@ export class ServerTls {
     const { ssl_session_cache: cache, ssl_stapling_file: file } = this.conf;
     this.sessions = SessionCache.of(cache);
     if (this.conf.ssl_stapling && file !== undefined)
-      this.staple = readPem(file, (why) => `BIO_new_file("${file}") failed ${why}`, 'rb');
+      this.#staple = readPem(file, (why) => `BIO_new_file("${file}") failed ${why}`, 'rb');
+    else if (this.conf.ssl_stapling) this.#issuers = certificatesOf(this.conf);
   }
 
   /** Whether certificate files depend on the request. */
   get hasVariables(): boolean {
     const { ssl_certificate: certificates = [], ssl_certificate_key: keys = [] } = this.conf;
     return [...certificates, ...keys].some((f) => f.path.constant === undefined);
+  }
+
+  /** The OCSP response to show with a certificate: the file's, or the one fetched. */
+  stapleOf(der: Buffer): Buffer | undefined {
+    if (this.#staple) return this.#staple;
+    const certificate = new X509Certificate(der);
+    let stapler = this.#staplers.get(certificate.fingerprint256);
+    if (!stapler) {
+      stapler = new Stapler(certificate, this.#issuers, this.conf.ssl_stapling_responder);
+      this.#staplers.set(certificate.fingerprint256, stapler);
+    }
+    return stapler.current();
   }
 
   /** The context for addresses whose default server is `standard`. */
@@ -124,6 +142,23 @@ export class ServerTls {
     if (settings.signatures !== '') native.setSigalgs(settings.signatures);
     rotateTicketKeys(native, conf.ssl_session_ticket_key);
     return context;
+  }
+}
+
+/** Those that stand in the files of our own, and those that are trusted. What cannot be read is told elsewhere. */
+function certificatesOf({ ssl_certificate: own = [], ssl_trusted_certificate: trusted }: SslValues): X509Certificate[] {
+  const names = own.flatMap((f) => (f.path.constant === undefined ? [] : [certificateName(f, f.path.constant)]));
+  if (trusted !== undefined) names.push(trusted);
+  try {
+    return names.flatMap((name) => {
+      const pem = name.startsWith('data:')
+        ? name.slice('data:'.length)
+        : readPem(name, (why) => why).toString('latin1');
+      const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
+      return blocks.map((block) => new X509Certificate(block));
+    });
+  } catch {
+    return [];
   }
 }
 

@@ -125,10 +125,10 @@ export const sslModule = defineModule('ssl', {
         return [...(previous ?? []), { name, value: isFile ? cf.compiler.fullPath(value, 'conf') : value }];
       },
     }),
-    ssl_stapling: flag(HS, false, { note: 'Responses come from ssl_stapling_file; none is fetched.' }),
+    ssl_stapling: flag(HS, false, { note: 'What keeps a certificate from it is told with its first handshake.' }),
     ssl_stapling_file: path(),
-    ssl_stapling_responder: text(HS, undefined, { syntax: 'url', note: 'Accepted; no response is fetched.' }),
-    ssl_stapling_verify: flag(HS, false, { note: 'Accepted; no response is fetched.' }),
+    ssl_stapling_responder: text(HS, undefined, { syntax: 'url' }),
+    ssl_stapling_verify: flag(HS, false, { note: 'Responses are always verified.' }),
     ssl_ocsp: oneOf(HS, ['off', 'on', 'leaf'], 'off', {
       note: 'Refused when on: client certificates are not checked with OCSP.',
     }),

@@ -1,0 +1,173 @@
+// ssl_stapling: the status of our certificate is fetched from OpenSSL's own responder, and shown in handshakes that ask
+// for it, unless it is not good.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { freePort, type RunningProxy, startProxy } from './start-proxy.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'portico-stapling-'));
+const at = (name: string): string => join(dir, name);
+const FILES = ['ca.crt', 'good.crt', 'good.key', 'revoked.crt', 'revoked.key', 'chain.crt'];
+
+const responders: ChildProcess[] = [];
+let proxy: RunningProxy | undefined;
+
+function openssl(...args: string[]): void {
+  execFileSync('openssl', args, { stdio: 'ignore', cwd: dir });
+}
+
+function certify(name: string, serial: string, url: string): void {
+  openssl(
+    'req',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-subj',
+    `/CN=${name}`,
+    '-keyout',
+    `${name}.key`,
+    '-out',
+    `${name}.csr`,
+  );
+  writeFileSync(at('leaf.cnf'), `authorityInfoAccess = OCSP;URI:${url}\n`);
+  const words = ['-in', `${name}.csr`, '-CA', 'ca.crt', '-CAkey', 'ca.key', '-set_serial', `0x${serial}`];
+  openssl('x509', '-req', ...words, '-days', '2', '-extfile', 'leaf.cnf', '-out', `${name}.crt`);
+}
+
+/** Starts OpenSSL's responder, which answers with the signature of `signer`. */
+async function respond(port: number, signer: string): Promise<void> {
+  const words = ['-rsigner', `${signer}.crt`, '-rkey', `${signer}.key`, '-CA', 'ca.crt', '-index', 'index'];
+  const child = spawn('openssl', ['ocsp', '-port', String(port), '-nmin', '60', ...words], {
+    cwd: dir,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  responders.push(child);
+  // It says so on one of the two, by its version.
+  await new Promise<void>((done) => {
+    for (const pipe of [child.stdout, child.stderr]) {
+      pipe.on('data', (chunk: Buffer) => {
+        if (/waiting for OCSP client|ACCEPT/.test(chunk.toString('latin1'))) done();
+      });
+    }
+  });
+}
+
+beforeAll(async () => {
+  const port = await freePort();
+  openssl(
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-subj',
+    '/CN=CA',
+    '-days',
+    '2',
+    '-keyout',
+    'ca.key',
+    '-out',
+    'ca.crt',
+  );
+  certify('good', '1001', `http://127.0.0.1:${port}`);
+  certify('revoked', '1002', `http://127.0.0.1:${port}/`);
+  writeFileSync(at('chain.crt'), readFileSync(at('good.crt'), 'latin1') + readFileSync(at('ca.crt'), 'latin1'));
+  const end = '300101000000Z';
+  writeFileSync(
+    at('index'),
+    `V\t${end}\t\t1001\tunknown\t/CN=good\nR\t${end}\t260101000000Z\t1002\tunknown\t/CN=revoked\n`,
+  );
+  openssl(
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-subj',
+    '/CN=CA',
+    '-days',
+    '2',
+    '-keyout',
+    'liar.key',
+    '-out',
+    'liar.crt',
+  );
+  const lies = await freePort();
+  await respond(port, 'ca');
+  await respond(lies, 'liar');
+  const server = (listen: string, name: string, key: string): string =>
+    `server { listen 127.0.0.1:${listen} ssl; ssl_certificate ${name}.crt; ssl_certificate_key ${key}.key; return 204; }`;
+  proxy = await startProxy(
+    `http { access_log off; ssl_stapling on;
+      ${server('%%PORT_0%%', 'chain', 'good')}
+      ${server('%%PORT_1%%', 'good', 'good').replace('return', 'ssl_trusted_certificate ca.crt; return')}
+      ${server('%%PORT_2%%', 'revoked', 'revoked').replace('return', 'ssl_trusted_certificate ca.crt; return')}
+      ${server('%%PORT_3%%', 'good', 'good')}
+      ${server('%%PORT_4%%', 'chain', 'good').replace('return', `ssl_stapling_responder http://127.0.0.1:${lies}/; return`)} }`,
+    {
+      preamble: 'daemon off; master_process off; error_log error.log warn; events { }',
+      files: Object.fromEntries(FILES.map((name) => [name, readFileSync(at(name))])),
+    },
+  );
+});
+
+afterAll(async () => {
+  await proxy?.stop();
+  for (const responder of responders) responder.kill('SIGKILL');
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** The OCSP response that a handshake brought. */
+function stapleOf(port: number): Promise<Buffer | undefined> {
+  return new Promise((done, fail) => {
+    let staple: Buffer | undefined;
+    const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, requestOCSP: true }, () => {
+      socket.destroy();
+      done(staple);
+    });
+    socket.on('OCSPResponse', (response: Buffer | null) => {
+      staple = response ?? undefined;
+    });
+    socket.on('error', fail);
+  });
+}
+
+it.each([0, 1])(
+  'shows a good status, once it was fetched (issuer beside the certificate, or trusted: %i)',
+  async (which) => {
+    const port = proxy!.ports[which]!;
+    expect(await stapleOf(port)).toBeUndefined();
+    let staple: Buffer | undefined;
+    while (!staple) staple = await stapleOf(port);
+    writeFileSync(at('staple.der'), staple);
+    const told = execFileSync(
+      'openssl',
+      ['ocsp', '-respin', 'staple.der', '-issuer', 'ca.crt', '-cert', 'good.crt', '-CAfile', 'ca.crt', '-no_nonce'],
+      { cwd: dir, encoding: 'latin1', stdio: ['ignore', 'pipe', 'ignore'] },
+    );
+    expect(told).toContain('good.crt: good');
+  },
+);
+
+it('does not show a bad status', async () => {
+  expect(await stapleOf(proxy!.ports[2]!)).toBeUndefined();
+  await proxy!.waitFor(
+    'error.log',
+    /\[error\] .*certificate status "revoked" in the OCSP response while requesting certificate status, responder: 127\.0\.0\.1/,
+  );
+  expect(await stapleOf(proxy!.ports[2]!)).toBeUndefined();
+});
+
+it('says why it cannot ask', async () => {
+  expect(await stapleOf(proxy!.ports[3]!)).toBeUndefined();
+  await proxy!.waitFor('error.log', /"ssl_stapling" ignored, issuer certificate not found for certificate "CN=good"/);
+});
+
+it('does not believe a responder that the issuer did not charge', async () => {
+  expect(await stapleOf(proxy!.ports[4]!)).toBeUndefined();
+  await proxy!.waitFor('error.log', /\[error\] .*OCSP_basic_verify\(\) failed while requesting certificate status/);
+  expect(await stapleOf(proxy!.ports[4]!)).toBeUndefined();
+});
