@@ -19,10 +19,18 @@ export const maxRequestsStorm: Scenario = {
     const rates: number[] = [];
     const boots: number[] = [];
     const failed: number[] = [];
+    const stacks = [];
     for (const { title, flags } of CELLS) {
       const server = await rig.gunicorn('-w', '2', '-k', 'sync', ...flags);
-      const proxy = await rig.proxy({ peers: [`127.0.0.1:${server.port} max_fails=0`] });
-      const result = await load(title, `${proxy.url}/io?ms=5`, users(8, Math.max(2, seconds(5))));
+      stacks.push({ title, server, proxy: await rig.proxy({ peers: [`127.0.0.1:${server.port} max_fails=0`] }) });
+    }
+    // At the same time, so that whatever else the machine does, it does to both.
+    const length = Math.max(4, seconds(5));
+    const results = await Promise.all(
+      stacks.map(({ title, proxy }) => load(title, `${proxy.url}/io?ms=10`, users(8, length))),
+    );
+    for (const [index, { title, server, proxy }] of stacks.entries()) {
+      const result = results[index]!;
       const booted = server.program.count(/Booting worker/);
       await proxy.program.stop();
       await server.program.stop();
