@@ -10,8 +10,9 @@ const STATE = {
   dataLf: 5,
   trailer: 6,
   trailerLine: 7,
-  endLf: 8,
-  done: 9,
+  trailerLf: 8,
+  endLf: 9,
+  done: 10,
 } as const;
 
 /** A size that one more digit leaves exact. */
@@ -46,6 +47,7 @@ export class ChunkedDecoder {
       case STATE.dataLf:
         return 4;
       case STATE.trailerLine:
+      case STATE.trailerLf:
         return 2;
       case STATE.done:
         return 0;
@@ -121,7 +123,13 @@ export class ChunkedDecoder {
           i++;
           break;
         case STATE.trailerLine:
-          if (c === 10) this.#state = STATE.trailer;
+          if (c === 13) this.#state = STATE.trailerLf;
+          else if (c === 10) this.#state = STATE.trailer;
+          i++;
+          break;
+        case STATE.trailerLf:
+          if (c !== 10) return -1;
+          this.#state = STATE.trailer;
           i++;
           break;
         case STATE.endLf:

@@ -122,12 +122,18 @@ describe('chunked', () => {
     expect(decode('00000000000000000005\r\nhello\r\n000000000000000000\r\n\r\n').body).toBe('hello');
   });
 
-  test.each(['x\r\n', '5\rhello', '5\r\nhelloX', '-1\r\n', '\r\n', 'ffffffffffffffff\r\n', '0\r\n\rX'])(
-    'refuses %j',
-    (wire) => {
-      expect(decode(wire).end).toBe(-1);
-    },
-  );
+  test.each([
+    'x\r\n',
+    '5\rhello',
+    '5\r\nhelloX',
+    '-1\r\n',
+    '\r\n',
+    'ffffffffffffffff\r\n',
+    '0\r\n\rX',
+    '0\r\nA\rB\n\n',
+  ])('refuses %j', (wire) => {
+    expect(decode(wire).end).toBe(-1);
+  });
 });
 
 test('hosts', () => {

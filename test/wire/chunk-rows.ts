@@ -55,6 +55,8 @@ const CASES: readonly Chunks[] = [
   ['chunk line end', 'CR and something behind the last', '1\r\nx\r\n0\r\n\rX\r\n', undefined],
 
   ['trailer', 'one', '1\r\nx\r\n0\r\nA: b\r\n\r\n', 'x'],
+  ['trailer', 'bare CR in it', '1\r\nx\r\n0\r\nA: b\rC: d\r\n\r\n', undefined],
+  ['trailer', 'CR CR LF behind it', '1\r\nx\r\n0\r\nA: b\r\r\n\r\n', undefined],
   ['trailer', 'Content-Length', '1\r\nx\r\n0\r\nContent-Length: 33\r\n\r\n', 'x'],
   ['trailer', 'Transfer-Encoding', '1\r\nx\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n', 'x'],
   ['trailer', 'Host', '1\r\nx\r\n0\r\nHost: evil\r\n\r\n', 'x'],
