@@ -42,12 +42,17 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9a-zA-Z]+$/;
 const BAD_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/;
 // origin-form, asterisk-form, or absolute-form with a host and a path; what else a target may be, no application can route.
 const TARGET =
-  /^(?:\/|\*|[a-zA-Z]+:\/\/(?:[\w.~%!$&'()*+,;=:-]*@)?(?:[\w.~%-]+|\[[\da-fA-F:.]+\])(?::\d+)?\/)[\x21-\x7e]*$/;
+  /^(?:\/|\*|[a-zA-Z]+:\/\/(?:[\w.~%!$&'()*+,;=:-]*@)?(?:[a-zA-Z\d.-]+|\[[\da-fA-F:.]+\])(?::\d+)?\/)[\x21-\x7e]*$/;
 const MAX_TARGET_BYTES = 65535;
 // What such a line can begin with, its CR included.
 const CHUNK_SIZE_START = /^[0-9a-fA-F]+(?:;[^\n\r]*)?\r?$/;
 const CHUNK_SIZE_LINE =
   /^(0*[0-9a-fA-F]{1,15})(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\.)*"))?)*$/;
+
+/** llhttp counts in 64 bits. */
+const LENGTH_OVERFLOW = 2n ** 64n;
+/** A CR without LF, or LF without CR. */
+const BARE = /\r[^\n]|(?<!\r)\n/;
 
 const HEAD = 0;
 const LENGTH_BODY = 1;
@@ -182,7 +187,7 @@ export class RequestParser {
 // What can never become part of a good head is refused without waiting for the rest of it.
 function checkPartial(bytes: Buffer): void {
   const newline = bytes.indexOf(10);
-  if (newline >= 0 && bytes[newline - 1] !== 13) throw new InvalidRequest('bare LF');
+  if (BARE.test(bytes.toString('latin1'))) throw new InvalidRequest('bare CR or LF');
   if (newline > 0) {
     parseRequestLine(bytes.toString('latin1', 0, newline - 1));
     return;
@@ -200,7 +205,7 @@ interface RequestLine {
 }
 
 function parseRequestLine(line: string): RequestLine {
-  const [, method = '', target = '', protocol] = /^(\S+) +(\S+)(?: (.*))?$/.exec(line) ?? [];
+  const [, method = '', target = '', protocol] = /^(\S+) +(\S+)(?: +(.*))?$/.exec(line) ?? [];
   // A line that ends after its target is HTTP/0.9.
   const version = protocol === undefined ? '0.9' : /^HTTP\/(0\.9|1\.[01]|2\.0)$/.exec(protocol)?.[1];
   if (!METHODS.has(method) || version === undefined) throw new InvalidRequest('invalid request line');
@@ -239,10 +244,14 @@ function bodyFraming(headers: RequestHead['headers']): { readonly isChunked: boo
   const codings: string[] = [];
   for (const [name, value] of headers) {
     if (name === 'content-length') {
-      if (length !== null || !/^\d+ *$/.test(value)) throw new InvalidRequest('invalid Content-Length');
-      length = value;
+      const digits = /^(\d+)[ \t]*$/.exec(value)?.[1];
+      if (length !== null || digits === undefined || BigInt(digits) >= LENGTH_OVERFLOW) {
+        throw new InvalidRequest('invalid Content-Length');
+      }
+      length = digits;
     } else if (name === 'transfer-encoding')
-      codings.push(...value.split(',').map((coding) => coding.trim().toLowerCase()));
+      // Not trim(): what else it takes for space, behind the coding, makes another coding.
+      codings.push(...value.split(',').map((coding) => coding.replace(/^[ \t]+| +$/g, '').toLowerCase()));
   }
   if (codings.length === 0) return { isChunked: false, length: Number(length ?? 0) };
   if (length !== null) throw new InvalidRequest('Content-Length beside Transfer-Encoding');
