@@ -65,7 +65,7 @@ function takeApart(bytes: string): { answers: Answer[]; rest: string } {
   let at = 0;
   while (at < bytes.length) {
     const stop = bytes.indexOf('\r\n\r\n', at);
-    const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(bytes.slice(at, at + 13))?.[1] ?? 0);
+    const status = Number(/^HTTP\/1\.\d (\d{3}) /.exec(bytes.slice(at, at + 13))?.[1] ?? 0);
     if (stop < 0 || status === 0) break;
     const head = bytes.slice(at, stop + 2);
     at = stop + 4;

@@ -13,7 +13,10 @@ export interface ParsedRequest {
 }
 
 export interface Parsed {
+  /** Those that are whole, but for what it threw away with a fault in the same bytes. */
   readonly requests: readonly ParsedRequest[];
+  /** Heads that it took. */
+  readonly heads: number;
   /** llhttp's code for what it refused (`HPE_…`), if anything. */
   readonly fault: string | undefined;
 }
@@ -27,13 +30,7 @@ export class FedConnection extends Duplex {
   }
 }
 
-/** Makes llhttp's view of a request, its body read to the end. */
-export async function readRequest(message: IncomingMessage): Promise<ParsedRequest> {
-  let body = '';
-  for await (const chunk of message.setEncoding('latin1')) body += chunk;
-  return headOf(message, body);
-}
-
+/** llhttp's view of a request. */
 export function headOf(message: IncomingMessage, body: string): ParsedRequest {
   const headers: [string, string][] = [];
   const { rawHeaders } = message;
@@ -46,19 +43,23 @@ export function parseStrictly(bytes: string): Promise<Parsed> {
   return new Promise((done) => {
     const requests: ParsedRequest[] = [];
     let fault: string | undefined;
+    let heads = 0;
     const server = createServer({ requireHostHeader: false, insecureHTTPParser: false });
     const take = (message: IncomingMessage, response: ServerResponse): void => {
+      let body = '';
+      heads++;
       message.on('error', () => undefined);
-      readRequest(message).then(
-        (request) => {
-          requests.push(request);
-          response.end();
-        },
-        () => response.destroy(),
-      );
+      message.setEncoding('latin1').on('data', (chunk: string) => {
+        body += chunk;
+      });
+      message.on('end', () => {
+        requests.push(headOf(message, body));
+        response.end();
+      });
     };
     server.on('request', take).on('checkContinue', take).on('checkExpectation', take);
     const tunnel = (message: IncomingMessage): void => {
+      heads++;
       requests.push(headOf(message, ''));
       connection.destroy();
     };
@@ -71,10 +72,11 @@ export function parseStrictly(bytes: string): Promise<Parsed> {
     connection.on('error', () => undefined);
     connection.on('close', () => {
       server.closeAllConnections();
-      done({ requests, fault });
+      done({ requests, heads, fault });
     });
     server.emit('connection', connection);
     connection.push(Buffer.from(bytes, 'latin1'));
-    connection.push(null);
+    // An end that is there at once would cut off the bodies: they are read a turn later.
+    setImmediate(() => setImmediate(() => setImmediate(() => connection.push(null))));
   });
 }
