@@ -77,6 +77,8 @@ export class Exchange {
   uri = '';
   args = '';
   exten = '';
+  /** The path decodes to CR or LF (or did, before a rewrite): variables made of it must not break a header's line. */
+  hasLineBreak = false;
   /** Whether `uri` can be sent on as `unparsedUri`. */
   isUriChanged = false;
   /** False once a rewrite or redirect made the URI another one. */
@@ -198,6 +200,7 @@ export class Exchange {
 
   setUri(uri: string): void {
     this.uri = uri;
+    if (uri.includes('\n') || uri.includes('\r')) this.hasLineBreak = true;
     this.exten = extensionOf(uri);
   }
 

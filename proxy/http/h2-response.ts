@@ -27,6 +27,7 @@ export function settleH2(r: Exchange): void {
 /** The header block, as bytes in latin1. */
 export function headerBlock(r: Exchange): string {
   const { out } = r;
+  if (r.hasLineBreak) out.escapeLineBreaks();
   const conf = coreModule.location(r.location);
   let block = encodeStatus(out.status);
   const server = out.server ?? serverToken(conf.server_tokens);

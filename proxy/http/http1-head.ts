@@ -47,6 +47,7 @@ export function absoluteLocation(r: Exchange, path: string): string {
 /** The head as bytes in latin1, empty line included. `settleFraming` ran before. */
 export function headText(r: Exchange): string {
   const { out } = r;
+  if (r.hasLineBreak) out.escapeLineBreaks();
   const conf = coreModule.location(r.location);
   let head = `HTTP/1.1 ${out.statusText || STATUS_TEXT[out.status] || `${String(out.status).padStart(3, '0')} `}\r\n`;
   const server = out.server ?? serverToken(conf.server_tokens);

@@ -3,6 +3,7 @@
 // what handlers and upstreams added, in order (ngx_http_header_filter).
 import { httpDate } from '../clock.ts';
 import { charsetIn } from './media-type.ts';
+import { escapeLineBreaks } from './uri.ts';
 
 /** Fields of a response; everything a filter may look at or change. */
 export class ResponseHead {
@@ -40,6 +41,12 @@ export class ResponseHead {
   add(name: string, value: string): void {
     this.names.push(name);
     this.values.push(value);
+  }
+
+  /** Keeps every value on its line; nginx sends line breaks as they are. */
+  escapeLineBreaks(): void {
+    this.contentType = escapeLineBreaks(this.contentType);
+    this.values = this.values.map(escapeLineBreaks);
   }
 
   setLocation(value: string): void {

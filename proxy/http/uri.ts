@@ -98,6 +98,11 @@ export function escapeUri(text: string): string {
   return NEEDS_URI.test(text) ? text.replace(URI_BYTES, percent) : text;
 }
 
+/** Escapes CR and LF, which would end a header's line where a variable is part of its value. */
+export function escapeLineBreaks(text: string): string {
+  return text.replace(/[\r\n]/g, percent);
+}
+
 /** Escapes a value for a query string: also `&`, `+` and the reserved characters (NGX_ESCAPE_ARGS). */
 export function escapeArgs(text: string): string {
   return text.replace(/[\x00-\x20"#%&+;?<>\\^`{|}\x7f-\xff]/g, percent);

@@ -7,7 +7,7 @@ import type { Template } from '../config/template.ts';
 import type { Variable } from '../config/variables.ts';
 import { DONE } from '../http/codes.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { escapeUri } from '../http/uri.ts';
+import { escapeLineBreaks, escapeUri } from '../http/uri.ts';
 import { type RequestMaker, UpstreamRequest } from '../upstream/request.ts';
 import type { UpstreamSettings, UpstreamTarget } from '../upstream/settings.ts';
 import type { RequestHeaders } from './proxy-headers.ts';
@@ -47,7 +47,8 @@ class ProxyMaker implements RequestMaker {
     this.#location = location;
     this.#target = target;
     this.method = location.method ? location.method.evaluate(r) : r.method;
-    this.uri = upstreamUri(r, location.pass, target);
+    const uri = upstreamUri(r, location.pass, target);
+    this.uri = r.hasLineBreak ? escapeLineBreaks(uri) : uri;
     this.sendsBody = location.body === undefined && location.settings.passesRequestBody;
   }
 
@@ -66,7 +67,9 @@ class ProxyMaker implements RequestMaker {
     if (body !== undefined) this.bodyLength = body.length;
     else if (r.isChunked && u.isBodyUnbuffered) this.isChunked = true;
     else this.bodyLength = r.isChunked ? (r.body?.received ?? -1) : r.contentLength;
-    const facts = { hostHeader: this.#target.hostHeader, bodyLength: this.bodyLength, isChunked: this.isChunked };
+    const host = this.#target.hostHeader;
+    const hostHeader = r.hasLineBreak ? escapeLineBreaks(host) : host;
+    const facts = { hostHeader, bodyLength: this.bodyLength, isChunked: this.isChunked };
     const lines = headers.lines(r, facts, location.passesClientHeaders);
     return `${this.method} ${this.uri} HTTP/1.${location.isHttp11 ? '1' : '0'}\r\n${lines}\r\n${body ?? ''}`;
   }

@@ -4,6 +4,7 @@
 import type { Compiler } from '../config/compile.ts';
 import type { Template } from '../config/template.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { escapeLineBreaks } from '../http/uri.ts';
 
 /** One `proxy_set_header`. */
 export interface SetHeader {
@@ -97,7 +98,8 @@ export class RequestHeaders {
     let out = '';
     for (const part of this.#parts) {
       if (typeof part !== 'string') {
-        const value = part.template.evaluate(r);
+        const raw = part.template.evaluate(r);
+        const value = r.hasLineBreak ? escapeLineBreaks(raw) : raw;
         if (value !== '') out += `${part.prefix}${value}\r\n`;
       } else if (part === HOST) {
         if (facts.hostHeader !== '') out += `Host: ${facts.hostHeader}\r\n`;
