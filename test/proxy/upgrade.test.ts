@@ -1,7 +1,7 @@
 // USR2: the program on disk takes over from the one that runs, on the same sockets, without a refused connection; and
 // the ways back. Signals and pid files are nginx's (its "Upgrading Executable on the Fly").
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,17 +32,9 @@ function text(name: string): string {
   return existsSync(join(dir, name)) ? readFileSync(join(dir, name), 'latin1') : '';
 }
 
-/** Waits until something in the directory makes `isTrue` so. */
-function until(isTrue: () => boolean): Promise<void> {
-  return new Promise((done) => {
-    const check = (): void => {
-      if (!isTrue()) return;
-      watcher.close();
-      done();
-    };
-    const watcher = watch(dir, check);
-    check();
-  });
+/** Looks again and again: watching the directory would miss what a process does to itself. */
+async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await new Promise((done) => setTimeout(done, 5));
 }
 
 /** The daemon's master, once it serves. */
@@ -73,7 +65,7 @@ async function ended(pid: number): Promise<void> {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ESRCH') return;
     }
-    await new Promise((done) => setImmediate(done));
+    await new Promise((done) => setTimeout(done, 5));
   }
 }
 
@@ -128,7 +120,8 @@ it('hands the sockets to a new binary, which stays when the old one goes', async
   expect(existsSync(join(dir, 'nginx.pid.oldbin'))).toBe(false);
   expect(await unixGet(SOCKET)).toBe(String(workerOf(fresh)));
 
-  // Alone now, it can be followed by another one.
+  // Alone now, it can be followed by another one. A process is a parent until the last of its threads is gone.
+  await until(() => !new RegExp(`^PPid:\\s${old}$`, 'm').test(readFileSync(`/proc/${fresh}/status`, 'latin1')));
   const third = await upgrade(fresh);
   process.kill(fresh, 'SIGQUIT');
   await ended(fresh);
