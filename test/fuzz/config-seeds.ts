@@ -8,7 +8,7 @@ http {
   log_format main '$remote_addr "$request" $status';
   access_log off;
   map $http_host $name { hostnames; default 0; *.example.com 1; ~^(?<sub>[a-z]+)\\.org$ $sub; }
-  geo $zone { default a; 10.0.0.0/8 b; 192.168.1.0-192.168.1.9 c; }
+  geo $zone { default a; 10.0.0.0/8 b; }
   split_clients "$remote_addr" $variant { 0.5% a; 20% b; * c; }
   limit_req_zone $binary_remote_addr zone=one:1m rate=10r/s;
   limit_conn_zone $server_name zone=two:1m;

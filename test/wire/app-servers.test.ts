@@ -55,8 +55,8 @@ async function assault(port: number, width: number): Promise<Transcript[]> {
 describe.each([
   [
     'gunicorn',
-    (): Promise<Running> => gunicorn(['-k', 'gthread', '--threads', '32', '--keep-alive', '1', `${DUMP}:wsgi`]),
-    30,
+    (): Promise<Running> => gunicorn(['-k', 'gthread', '--threads', '8', '--keep-alive', '1', `${DUMP}:wsgi`]),
+    60,
   ],
   ['uvicorn', (): Promise<Running> => uvicorn(['--timeout-keep-alive', '1', `${DUMP}:asgi`]), 100],
 ] as const)('%s under attack', (name, start, width) => {
