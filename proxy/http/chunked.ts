@@ -15,8 +15,8 @@ const STATE = {
   done: 10,
 } as const;
 
-/** A size that one more digit leaves exact. */
-const MOST_BEFORE_DIGIT = 2 ** 49 - 1;
+/** One more digit would be too much for nginx's off_t. (From 2^53 on sizes are not exact; nobody gets to count so far.) */
+const TOO_MUCH_FOR_A_DIGIT = 2 ** 59;
 
 /** Decodes one chunked body, fed piece by piece. */
 export class ChunkedDecoder {
@@ -75,7 +75,7 @@ export class ChunkedDecoder {
         case STATE.size: {
           const digit = c >= 48 && c <= 57 ? c - 48 : (c | 32) >= 97 && (c | 32) <= 102 ? (c | 32) - 87 : -1;
           if (digit >= 0) {
-            if (this.#size > MOST_BEFORE_DIGIT) return -1;
+            if (this.#size >= TOO_MUCH_FOR_A_DIGIT) return -1;
             this.#size = this.#size * 16 + digit;
             this.#digits++;
           } else if (this.#digits === 0) return -1;

@@ -84,6 +84,7 @@ export const CHUNK_ROWS: readonly Row[] = [
     post(['Transfer-Encoding: chunked'], `100000005\r\nhello\r\n${LAST}`),
     413,
   ),
+  refused('chunk size', '2^55, too large', post(['Transfer-Encoding: chunked'], '80000000000000\r\nx'), 413),
   refused('chunk size', 'a byte too large', post(['Transfer-Encoding: chunked'], '100001\r\nx'), 413),
   {
     kind: 'chunk size',
