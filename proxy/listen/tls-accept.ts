@@ -36,6 +36,7 @@ export function acceptTls(socket: Socket, client: ClientConnection, done: Done):
   const stop = (): void => {
     deadline.close();
     socket.off('readable', onReadable);
+    socket.off('end', onClose);
     socket.off('close', onClose);
     socket.off('error', onError);
   };
@@ -52,10 +53,7 @@ export function acceptTls(socket: Socket, client: ClientConnection, done: Done):
   };
   const onReadable = (): void => {
     const chunk = socket.read() as Buffer | null;
-    if (chunk === null) {
-      if (socket.readableEnded || socket.destroyed) onClose();
-      return;
-    }
+    if (chunk === null) return;
     seen = seen ? Buffer.concat([seen, chunk]) : chunk;
     if (!looksLikeTls(seen[0]!)) {
       stop();
@@ -71,6 +69,8 @@ export function acceptTls(socket: Socket, client: ClientConnection, done: Done):
   };
   deadline.set(coreModule.server(client.listen.defaultServer).client_header_timeout);
   socket.on('readable', onReadable);
+  // A client that half-closes: at that moment there is nothing to read, and the end is told by its own event.
+  socket.on('end', onClose);
   socket.on('close', onClose);
   socket.on('error', onError);
 }

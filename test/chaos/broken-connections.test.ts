@@ -1,9 +1,11 @@
-// Clients that go away at every phase of a request, half-closing or resetting, in front of files and of upstreams.
+// Clients that go away at every phase of a request, half-closing or resetting, in front of files, upstreams and TLS.
 // After them the proxy serves as before, and holds no descriptor, no connection and no upstream connection of theirs.
+import { connect as connectTls } from 'node:tls';
 import { describe, expect, it } from 'vitest';
+import { throwawayCertificate } from '../../proxy/testing/throwaway-certificate.ts';
 import { fakeUpstream } from '../proxy/fake-upstream.ts';
 import { get } from '../proxy/start-proxy.ts';
-import { atEnd, descriptors, open, size, start, statusFor, tell, until, volley, workerOf } from './fire.ts';
+import { atEnd, descriptors, open, settled, size, start, statusFor, tell, until, volley, workerOf } from './fire.ts';
 
 const BIG = 4 << 20;
 const PHASES: Readonly<Record<string, (uri: string) => string>> = {
@@ -71,4 +73,45 @@ describe('clients that go', () => {
     expect(statuses).toEqual({ 204: 50 });
     expect(proxy.read('error.log')).not.toMatch(/\[(alert|emerg)\]/);
   }, 120_000);
+
+  it('within a TLS handshake or after it leave nothing behind', async () => {
+    const { certificate, key } = await throwawayCertificate();
+    const proxy = await start(
+      `http { access_log off; server { listen 127.0.0.1:%%PORT_0%%; return 204; }
+        server { listen 127.0.0.1:%%PORT_1%% ssl http2; ssl_certificate cert.pem; ssl_certificate_key key.pem; return 204; } }`,
+      { files: { 'cert.pem': certificate, 'key.pem': key } },
+    );
+    const pid = await workerOf(proxy);
+    expect(await statusFor(proxy.port, '/')).toBe(204);
+    const secure = (protocol: string): Promise<void> =>
+      new Promise((done) => {
+        const socket = connectTls({ port: proxy.ports[1]!, rejectUnauthorized: false, ALPNProtocols: [protocol] });
+        socket.resume();
+        socket.on('error', () => undefined);
+        socket.on('close', () => done());
+        socket.on('secureConnect', () => socket.end());
+      });
+    await secure('http/1.1');
+    const before = await settled(() => descriptors(pid).sockets, 4);
+    const hello = '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03';
+    let tried = 0;
+    for (let round = 0; round < size(200, 20); round++) {
+      for (const way of WAYS) {
+        for (const bytes of ['', '\x16', hello, 'GET / HTTP/1.0\r\n\r\n', '\x00'.repeat(64)]) {
+          const wire = await open(proxy.ports[1]!, bytes);
+          if (way === 'reset') wire.socket.resetAndDestroy();
+          else wire.socket.end();
+          tried++;
+        }
+        for (const protocol of ['http/1.1', 'h2']) {
+          await secure(protocol);
+          tried++;
+        }
+      }
+    }
+    await until(() => descriptors(pid).sockets <= before);
+    expect(await statusFor(proxy.port, '/')).toBe(204);
+    expect(proxy.read('error.log')).not.toMatch(/\[(alert|emerg)\]/);
+    tell('clients that go under TLS', { tried, sockets: [before, descriptors(pid).sockets] });
+  }, 60_000);
 });
