@@ -16,6 +16,7 @@ export function tellPreface(socket: Socket, client: ClientConnection, asH2: Serv
     deadline.close();
     socket.off('readable', onReadable);
     socket.off('error', onClose);
+    socket.off('end', onClose);
     socket.off('close', onClose);
   };
   const onClose = (): void => {
@@ -24,10 +25,7 @@ export function tellPreface(socket: Socket, client: ClientConnection, asH2: Serv
   };
   const onReadable = (): void => {
     const chunk = socket.read() as Buffer | null;
-    if (chunk === null) {
-      if (socket.readableEnded) onClose();
-      return;
-    }
+    if (chunk === null) return;
     seen = Buffer.concat([seen, chunk]);
     const known = Math.min(seen.length, PREFACE.length);
     const isPreface = seen.compare(PREFACE, 0, known, 0, known) === 0;
@@ -40,5 +38,6 @@ export function tellPreface(socket: Socket, client: ClientConnection, asH2: Serv
   deadline.set(coreModule.server(client.listen.defaultServer).client_header_timeout);
   socket.on('readable', onReadable);
   socket.on('error', onClose);
+  socket.on('end', onClose);
   socket.on('close', onClose);
 }

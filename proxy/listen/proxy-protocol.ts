@@ -100,6 +100,7 @@ export function readProxyHeader(
   const stop = (): void => {
     deadline.close();
     socket.off('readable', onReadable);
+    socket.off('end', onClose);
     socket.off('close', onClose);
     socket.off('error', onClose);
   };
@@ -109,10 +110,7 @@ export function readProxyHeader(
   };
   const onReadable = (): void => {
     const chunk = socket.read() as Buffer | null;
-    if (chunk === null) {
-      if (socket.readableEnded || socket.destroyed) onClose();
-      return;
-    }
+    if (chunk === null) return;
     seen = seen.length ? Buffer.concat([seen, chunk]) : chunk;
     const header = parseProxyHeader(seen);
     if (header === 'more') return;
@@ -129,6 +127,7 @@ export function readProxyHeader(
   };
   deadline.set(coreModule.server(client.listen.defaultServer).client_header_timeout);
   socket.on('readable', onReadable);
+  socket.on('end', onClose);
   socket.on('close', onClose);
   socket.on('error', onClose);
 }

@@ -114,4 +114,32 @@ describe('clients that go', () => {
     expect(proxy.read('error.log')).not.toMatch(/\[(alert|emerg)\]/);
     tell('clients that go under TLS', { tried, sockets: [before, descriptors(pid).sockets] });
   }, 60_000);
+
+  it('before it is known what they speak leave nothing behind', async () => {
+    const proxy = await start(
+      `http { access_log off; server { listen 127.0.0.1:%%PORT_0%%; return 204; }
+        server { listen 127.0.0.1:%%PORT_1%% proxy_protocol; return 204; } server { listen 127.0.0.1:%%PORT_2%%; http2 on; return 204; } }`,
+    );
+    const pid = await workerOf(proxy);
+    expect(await statusFor(proxy.port, '/')).toBe(204);
+    const before = descriptors(pid).sockets;
+    let tried = 0;
+    for (let round = 0; round < size(100, 10); round++) {
+      for (const [port, bytes] of [
+        [1, ''],
+        [1, 'PROXY TCP4 127.'],
+        [2, ''],
+        [2, 'PRI * HTTP/2'],
+      ] as const) {
+        for (const way of WAYS) {
+          const wire = await open(proxy.ports[port]!, bytes);
+          if (way === 'reset') wire.socket.resetAndDestroy();
+          else wire.socket.end();
+          tried++;
+        }
+      }
+    }
+    await until(() => descriptors(pid).sockets <= before);
+    tell('clients that go within a preface', { tried, sockets: [before, descriptors(pid).sockets] });
+  });
 });
