@@ -34,7 +34,8 @@ export class Http1Connection implements Downstream {
   #isPipelined = false;
   readonly #deadline: Deadline;
   #state: State = 'idle';
-  #idleSince = performance.now();
+  /** When the last response was out; a connection that has had none is not idle but new. */
+  #idleSince = Number.POSITIVE_INFINITY;
   readonly #ahead: ReadAhead;
   #isClientGone = false;
   #r: Exchange | undefined;
@@ -65,11 +66,11 @@ export class Http1Connection implements Downstream {
 
   /**
    * Something was served, but not a moment ago: it may be closed. A connection that is to bring its first request is
-   * waited for, as by nginx. nginx closes idle connections at once and so loses
-   * the request that a busy client has just sent; here a reload under load loses none.
+   * waited for, as by nginx, which closes the others at once and so loses the request that a busy client has just sent;
+   * here a reload under load loses none.
    */
   get isIdle(): boolean {
-    return this.#state === 'idle' && this.client.requests > 0 && performance.now() - this.#idleSince > RECENT_MS;
+    return this.#state === 'idle' && performance.now() - this.#idleSince > RECENT_MS;
   }
 
   /** Ends the connection at once. */
