@@ -69,6 +69,11 @@ async function ended(pid: number): Promise<void> {
   }
 }
 
+/** A process is a parent until the last of its threads is gone. */
+function orphaned(pid: number, parent: number): Promise<void> {
+  return until(() => !new RegExp(`^PPid:\\s${parent}$`, 'm').test(readFileSync(`/proc/${pid}/status`, 'latin1')));
+}
+
 const exitOf = (pid: number): RegExp => new RegExp(`${pid}#${pid}: exit\\n`);
 const workerOf = (master: number): number =>
   Number(
@@ -120,12 +125,13 @@ it('hands the sockets to a new binary, which stays when the old one goes', async
   expect(existsSync(join(dir, 'nginx.pid.oldbin'))).toBe(false);
   expect(await unixGet(SOCKET)).toBe(String(workerOf(fresh)));
 
-  // Alone now, it can be followed by another one. A process is a parent until the last of its threads is gone.
-  await until(() => !new RegExp(`^PPid:\\s${old}$`, 'm').test(readFileSync(`/proc/${fresh}/status`, 'latin1')));
+  // Alone now, it can be followed by another one.
+  await orphaned(fresh, old);
   const third = await upgrade(fresh);
   process.kill(fresh, 'SIGQUIT');
   await ended(fresh);
   expect(bodyOf(await get(port, '/'))).toBe(String(workerOf(third)));
+  await orphaned(third, fresh);
   isDone = true;
   await clients;
   expect(served).toBeGreaterThan(10);
