@@ -68,7 +68,7 @@ export class SharedTable {
       if (!act(record, found < 0)) return false;
       const keyAt = this.#keyAt(at);
       if (previous) this.#options.evicted!(Buffer.from(this.#bytes.subarray(keyAt, keyAt + KEY_BYTES)), previous);
-      this.#bucket[at] = Date.now();
+      this.#bucket[at] = this.#now();
       key.copy(this.#bytes, keyAt, 0, KEY_BYTES);
       return this.#write(at, position);
     } finally {
@@ -123,6 +123,13 @@ export class SharedTable {
     const sum = this.total + change;
     this.#total[0] = sum;
     writeSync(this.#fd, this.#totalBytes, 0, 8, 0);
+  }
+
+  /** The time of a touch: later than every other of the bucket, also when many fall into one millisecond. */
+  #now(): number {
+    let latest = 0;
+    for (let at = 0; at < this.#bucket.length; at += this.#entry) latest = Math.max(latest, this.#bucket[at]!);
+    return Math.max(Date.now(), latest + 1 / 1024);
   }
 
   #keyAt(entryAt: number): number {

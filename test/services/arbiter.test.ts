@@ -239,10 +239,19 @@ it('retires a worker after max_requests', async () => {
   await server.stop();
 });
 
+/** How many sockets listen on a port. */
+function listeners(port: number): number {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const found = readFileSync('/proc/net/tcp', 'latin1').matchAll(new RegExp(`: [0-9A-F]{8}:${hex} \\S+ 0A `, 'g'));
+  return [...found].length;
+}
+
 it('lets each worker bind for itself with --reuse-port, and the kernel spread connections', async () => {
   const { server, port } = await gunicorn(['--reuse-port', '-w', '2', FLASK]);
   await server.until(() => server.workers.length === 2, 'two workers');
   const seen = new Set<number>();
+  // A worker boots before it binds.
+  await server.until(() => listeners(port) === 2, 'both workers to listen');
   for (let tries = 0; tries < 400 && seen.size < 2; tries++) {
     const answer = await get(port, '/headers');
     if (answer?.body) seen.add(JSON.parse(answer.body).pid);

@@ -334,6 +334,5 @@ export const BAD_CONFIGURATIONS: readonly (readonly [title: string, conf: string
 /** The titles of those that are answered otherwise, and why that is right. */
 export const DIFFERENCES: Readonly<Record<string, string>> = {
   'main: "events { }\\nload_module;\\n"': 'what is out of scope is refused by name, whatever its arguments',
-  'server: server_name a*.example;': 'nginx only sees it when a second server shares the address',
   'server: large_client_header_buffers 1 100;': 'there are no pools here that a buffer could be smaller than',
 };

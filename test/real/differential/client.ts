@@ -17,13 +17,14 @@ export interface Answers {
   readonly end: 'reused' | 'closed' | 'cut' | 'hangs';
 }
 
-/** Sends what `test` says to `port` and resolves when the connection is over. */
-export function converse(port: number, test: Case): Promise<Answers> {
+/** Sends what `test` says to `port`, from `localPort`, and resolves when the connection is over. */
+export function converse(port: number, test: Case, localPort: number): Promise<Answers> {
   return new Promise((done) => {
     const pieces = typeof test.send === 'string' ? [test.send] : test.send;
+    const connection = connect({ port, host: '127.0.0.1', localPort, allowHalfOpen: test.tls === undefined });
     const socket: Socket = test.tls
-      ? connectTls({ port, host: '127.0.0.1', servername: test.tls, rejectUnauthorized: false })
-      : connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+      ? connectTls({ socket: connection, servername: test.tls, rejectUnauthorized: false })
+      : connection;
     let bytes = '';
     const methods = methodsOf(pieces);
     let sent = 0;
@@ -31,7 +32,6 @@ export function converse(port: number, test: Case): Promise<Answers> {
     let answered = 0;
     let from = 0;
     let probedAt = -1;
-    let localPort = 0;
     let isOver = false;
     const finish = (end: 'closed' | 'cut' | 'hangs'): void => {
       if (isOver) return;
@@ -55,10 +55,7 @@ export function converse(port: number, test: Case): Promise<Answers> {
     };
     socket.setNoDelay(true);
     socket.setEncoding('latin1');
-    socket.on(test.tls ? 'secureConnect' : 'connect', () => {
-      localPort = socket.localPort ?? 0;
-      sendNext();
-    });
+    socket.on(test.tls ? 'secureConnect' : 'connect', sendNext);
     socket.on('data', (chunk: string) => {
       bytes += chunk;
       if (probedAt >= 0) return;

@@ -69,10 +69,11 @@ export async function runTwin(program: Program, group: Group): Promise<Run> {
   });
   const answers: Answers[] = [];
   const received: string[] = [];
+  const clients = new Set<number>();
   try {
     for (const test of group.cases) {
       upstream.load(typeof test.upstream === 'string' ? [test.upstream] : (test.upstream ?? []));
-      answers.push(await converse(twin.ports[test.port ?? 0]!, test));
+      answers.push(await converse(twin.ports[test.port ?? 0]!, test, await otherPort(clients)));
       received.push(upstream.received().join('\n----\n'));
     }
   } finally {
@@ -106,6 +107,16 @@ export async function runTwin(program: Program, group: Group): Promise<Run> {
     }),
     errors,
   };
+}
+
+/** A free port that no earlier client had: log lines are told apart by it, and the system gives a port again soon. */
+async function otherPort(had: Set<number>): Promise<number> {
+  for (;;) {
+    const port = await freePort();
+    if (had.has(port)) continue;
+    had.add(port);
+    return port;
+  }
 }
 
 interface Twin {
