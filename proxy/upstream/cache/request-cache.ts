@@ -120,14 +120,7 @@ export class RequestCache {
   /** Fetches the response anew by a copy of this request, while this one is answered with the old response. */
   #updateInBackground(): boolean {
     const { r } = this.#u;
-    const sub = startSubrequest(r, r.uri, r.args, { isHeaderOnly: true, isBackground: true, method: r.method });
-    if (!sub) return false;
-    sub.location = r.location;
-    sub.isLocationValid = r.isLocationValid;
-    sub.isUnparsedValid = r.isUnparsedValid;
-    sub.captures = r.captures;
-    sub.contentHandler = r.contentHandler;
-    sub.phase = r.phase;
+    if (!startSubrequest(r, r.uri, r.args, { isHeaderOnly: true, isBackground: true, isClone: true })) return false;
     this.entry.handOver();
     return true;
   }
