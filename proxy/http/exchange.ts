@@ -79,8 +79,6 @@ export class Exchange {
   exten = '';
   /** The path decodes to CR or LF (or did, before a rewrite): variables made of it must not break a header's line. */
   hasLineBreak = false;
-  /** Whether `uri` can be sent on as `unparsedUri`. */
-  isUriChanged = false;
   /** False once a rewrite or redirect made the URI another one. */
   isUnparsedValid = true;
   /** False once a rewrite changed the URI, so that it no longer starts with the location's name (`alias`, proxy_pass). */

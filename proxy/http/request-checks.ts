@@ -97,7 +97,6 @@ export function applyUri(r: Exchange, path: string): boolean {
   r.unparsedUri = path;
   r.setUri(parsed.uri);
   r.args = parsed.args;
-  r.isUriChanged = parsed.isChanged;
   return true;
 }
 

@@ -79,7 +79,6 @@ export function startSubrequest(
     sub.contentHandler = parent.contentHandler;
     sub.phase = parent.phase;
     sub.captures = parent.captures;
-    sub.isUriChanged = parent.isUriChanged;
     sub.isUnparsedValid = parent.isUnparsedValid;
     sub.isLocationValid = parent.isLocationValid;
   } else sub.phase = SERVER_REWRITE;
