@@ -85,6 +85,12 @@ export class Side {
 
 /** Both stacks, or why there is no real one. */
 export function findPeers(): { readonly real: Side; readonly ours: Side } | { readonly reason: string } {
+  const bin = findBin();
+  return typeof bin === 'string' ? { real: new Side(bin), ours: new Side(null) } : bin;
+}
+
+/** Where python, gunicorn and uvicorn are in the versions under comparison, or why they are not. */
+export function findBin(): string | { readonly reason: string } {
   const venv = process.env['PORTICO_REAL_VENV'] ?? (process.env['CI'] ? makeVenv() : null);
   if (venv === null)
     return {
@@ -93,7 +99,7 @@ export function findPeers(): { readonly real: Side; readonly ours: Side } | { re
   if (typeof venv !== 'string') return venv;
   const bin = path.join(venv, 'bin');
   const wrong = wrongVersion(path.join(bin, 'python'));
-  return wrong === null ? { real: new Side(bin), ours: new Side(null) } : { reason: wrong };
+  return wrong === null ? bin : { reason: wrong };
 }
 
 /** What the environment lacks of the required versions; null when nothing. */
