@@ -64,10 +64,9 @@ export const WORKS: readonly Work[] = [
 
 export const CONNECTIONS: readonly number[] = [1, 4, 16, 64];
 
-/** The path of a piece of work in a topology; the shortest `def` endpoint sleeps for no time. */
+/** The path of a piece of work in a topology. */
 export function pathIn(topology: Topology, path: string): string {
-  if (topology.prefix === '') return path;
-  return `${topology.prefix}${path === '/' ? '/io?ms=0' : path}`;
+  return topology.prefix !== '' && path === '/' ? `${topology.prefix}/hello` : `${topology.prefix}${path}`;
 }
 
 /** One cell of the grid. */

@@ -24,7 +24,7 @@ const escapeXml = (text: string): string => text.replaceAll('&', '&amp;').replac
 export function picture(cells: readonly CellFigures[], measure: Measure, title: string): string {
   const topologies = [...new Set(cells.map(({ cell }) => cell.topology))];
   const works = [...new Set(cells.map(({ cell }) => cell.work))];
-  const width = LEFT + works.length * (PANEL.width + PANEL.gap);
+  const width = LEFT + Math.max(3, works.length) * (PANEL.width + PANEL.gap);
   const height = TOP + topologies.length * (PANEL.height + PANEL.gap) + 20;
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escapeXml(title)}">`,

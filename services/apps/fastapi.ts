@@ -38,6 +38,8 @@ app.get('/block', { query: { ms } }, ({ query }) => {
   return { block_ms: query.ms };
 });
 
+app.getSync('/sync/hello', {}, () => ({ message: 'Hello from FastAPI' }));
+
 app.getSync('/sync/io', { query: { ms } }, ({ query }) => {
   sleep(query.ms);
   return { io_ms: query.ms, thread: runtime().thread };

@@ -44,6 +44,7 @@ describe('Uvicorn with the FastAPI-style app', () => {
     ['/native?ms=1', 200, '{"native_ms":1}'],
     ['/block?ms=1', 200, '{"block_ms":1}'],
     ['/size?bytes=5', 200, 'xxxxx'],
+    ['/sync/hello', 200, '{"message":"Hello from FastAPI"}'],
     ['/sync/io?ms=1', 200, '{"io_ms":1,"thread":"AnyIO worker thread"}'],
     ['/sync/cpu?ms=1', 200, '{"cpu_ms":1,"thread":"AnyIO worker thread"}'],
     ['/items/5?q=a', 200, '{"item_id":5,"q":"a"}'],

@@ -60,6 +60,7 @@ export const ASKS: readonly Ask[] = [
   get('/%2e%2e/'),
   get('/crash'),
   fastapi('/block?ms=1'),
+  fastapi('/sync/hello'),
   fastapi('/sync/io?ms=1'),
   fastapi('/sync/cpu?ms=1'),
   fastapi('/sync/native?ms=1'),

@@ -46,6 +46,11 @@ async def block(ms: Ms = 0):
     return {"block_ms": plain(ms)}
 
 
+@app.get("/sync/hello")
+def sync_hello():
+    return {"message": "Hello from FastAPI"}
+
+
 @app.get("/sync/io")
 def sync_io(ms: Ms = 0):
     time.sleep(ms / 1000)
