@@ -21,7 +21,7 @@ export interface MeasurePlan {
 }
 
 /** Requests that are under way at a time. */
-export const CLIENTS = 4;
+export const CLIENTS = 8;
 const WARM_UP_REQUESTS = 300;
 
 const gunicorn = (app: string, ...args: string[]): RealServerPlan => ({
