@@ -93,8 +93,8 @@ function wrk({ test, url, seconds, connections }: Run, more: readonly string[]):
   return {
     requests: Number(/(\d+) requests in/.exec(out)?.[1] ?? 0),
     requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(out)?.[1] ?? 0),
-    p50Ms: milliseconds(/50%\s+(\S+)/.exec(out)?.[1]),
-    p99Ms: milliseconds(/99%\s+(\S+)/.exec(out)?.[1]),
+    p50Ms: milliseconds(/^\s+50%\s+(\S+)/m.exec(out)?.[1]),
+    p99Ms: milliseconds(/^\s+99%\s+(\S+)/m.exec(out)?.[1]),
     errors: broken.reduce((sum, m) => sum + Number(m[1]), 0) + Number(/Non-2xx.*: (\d+)/.exec(out)?.[1] ?? 0),
   };
 }

@@ -1,7 +1,9 @@
 // Starting peers, and reading from /proc what they cost: CPU time of a process and all its children, and memory.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readSync, unlinkSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 /** Clock ticks a second of /proc/PID/stat (USER_HZ is 100 on every Linux that Node supports). */
 const TICKS = 100;
@@ -16,18 +18,27 @@ export function pinned(core: number, command: readonly string[]): string[] {
   return hasProgram('taskset') ? ['taskset', '-c', String(core), ...command] : [...command];
 }
 
-/** Starts a command, in `cwd`; its complaints are shown if it fails. */
+let started = 0;
+
+/**
+ * Starts a command, in `cwd`; its complaints are shown if it fails. They go to a file that has no name any more, and not to a
+ * pipe: nobody would read that while a generator runs, and a server whose log fills a pipe stands still.
+ */
 export function start(command: readonly string[], cwd?: string): ChildProcess {
+  const file = join(tmpdir(), `portico-bench-errors-${process.pid}-${started++}`);
+  const errors = openSync(file, 'w+');
+  unlinkSync(file);
   const child = spawn(command[0]!, command.slice(1), {
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'ignore', errors],
     ...(cwd === undefined ? {} : { cwd }),
   });
-  let errors = '';
-  child.stderr!.on('data', (chunk: Buffer) => {
-    if (errors.length < 500) errors += chunk.toString();
-  });
   child.on('exit', (code) => {
-    if (code) process.stderr.write(`${command.join(' ')} exited with ${code}: ${errors.slice(0, 500)}\n`);
+    const said = Buffer.alloc(500);
+    if (code)
+      process.stderr.write(
+        `${command.join(' ')} exited with ${code}: ${said.toString('utf8', 0, readSync(errors, said, 0, said.length, 0))}\n`,
+      );
+    closeSync(errors);
   });
   return child;
 }
