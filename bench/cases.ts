@@ -3,6 +3,13 @@
 /** What a peer must be able to do to take part. */
 export type Ability = 'proxy' | 'tls' | 'static' | 'gzip' | 'http2' | 'websocket' | 'workers';
 
+/** An app server: the program, how it is started, and the application (see app-servers.ts). */
+export interface AppServer {
+  readonly program: 'gunicorn' | 'uvicorn';
+  readonly args: readonly string[];
+  readonly app: 'wsgi' | 'asgi' | 'flask' | 'fastapi' | 'def';
+}
+
 export interface Case {
   readonly name: string;
   readonly path: string;
@@ -14,11 +21,15 @@ export interface Case {
   readonly isClosing?: boolean;
   /** Headers that each request carries. */
   readonly headers?: readonly string[];
-  /** Runs with that many workers, in place of --workers. */
-  readonly workers?: number;
+  /** Each peer runs twice, with one worker and with so many, and is held against itself. */
+  readonly scaledTo?: number;
   /** Runs in front of that many server blocks. */
   readonly servers?: number;
+  /** Measures this app server, the original and ours, and no proxy. */
+  readonly appServer?: AppServer;
 }
+
+const GTHREAD = ['-k', 'gthread', '--threads', '4'];
 
 export const CASES: readonly Case[] = [
   { name: 'proxied keepalive, 34 B', path: '/app/hello', needs: ['proxy'] },
@@ -35,6 +46,16 @@ export const CASES: readonly Case[] = [
   { name: 'resumed TLS handshakes', path: '/app/hello', needs: ['proxy', 'tls'], isTls: true, generator: 'resume' },
   { name: 'proxied over HTTP/2', path: '/app/hello', needs: ['proxy', 'http2'], isTls: true, generator: 'h2load' },
   { name: 'WebSocket messages', path: '/ws', needs: ['websocket'], generator: 'messages' },
-  { name: 'proxied, 2 workers', path: '/app/hello', needs: ['proxy', 'workers'], workers: 2 },
+  { name: 'proxied, 2 workers against 1', path: '/app/hello', needs: ['proxy', 'workers'], scaledTo: 2 },
   { name: 'proxied, 500 server blocks', path: '/app/hello', needs: ['proxy', 'workers'], servers: 500 },
+  appCase('Gunicorn sync, bare WSGI', { program: 'gunicorn', args: ['-k', 'sync'], app: 'wsgi' }),
+  appCase('Gunicorn gthread, bare WSGI', { program: 'gunicorn', args: GTHREAD, app: 'wsgi' }),
+  appCase('Gunicorn gthread, Flask', { program: 'gunicorn', args: GTHREAD, app: 'flask' }),
+  appCase('Uvicorn, bare ASGI', { program: 'uvicorn', args: [], app: 'asgi' }),
+  appCase('Uvicorn, FastAPI async def', { program: 'uvicorn', args: [], app: 'fastapi' }),
+  appCase('Uvicorn, FastAPI def', { program: 'uvicorn', args: [], app: 'def' }),
 ];
+
+function appCase(name: string, appServer: AppServer): Case {
+  return { name, path: '/', needs: [], appServer };
+}

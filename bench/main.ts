@@ -1,21 +1,24 @@
-// `npm run bench`: ours beside nginx, HAProxy, Caddy and Node's proxy libraries, same machine, same run, interleaved. Server
-// and load have a core each; answers are compared before anything is timed. The steadiest figure on a noisy machine is CPU
-// time per request of all of the server's processes, so ratios of that to nginx's are what counts.
+// `npm run bench`: our proxy beside nginx, HAProxy, Caddy and Node's proxy libraries, and our app servers beside Gunicorn and
+// Uvicorn, same machine, same run, interleaved. Server and load have a core each; answers are compared before anything is timed.
+// The steadiest figure on a noisy machine is CPU time per request of all of the server's processes, so ratios of that to the
+// original's are what counts.
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import { availableParallelism, cpus } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
+import { AppServers, realAppServers, versionsOf } from './app-servers.ts';
 import { CASES, type Case } from './cases.ts';
-import { generate, whyNot } from './generators.ts';
+import { type Plan, runCase } from './measure.ts';
 import { Arena, PEERS, type Peer, type RunningPeer } from './peers.ts';
-import { cpuTimeMs, family, hasProgram, residentBytes } from './processes.ts';
-import { type Standing, standing } from './standing.ts';
+import { hasProgram } from './processes.ts';
+import { type BenchResults, type CaseResult, figure, HEAD, line, type StandingRow } from './results.ts';
+import { standing } from './standing.ts';
 
-const HELP = `npm run bench -- [options]: measures the proxy beside nginx, HAProxy, Caddy and Node's proxy libraries
+const HELP = `npm run bench -- [options]: measures the proxy beside nginx, HAProxy, Caddy and Node's proxy libraries, and the app
+servers beside the real Gunicorn and Uvicorn
 
   --only TEXT       cases whose name holds TEXT; "standing" for start-up and idle connections alone
-  --peers A,B       only these, besides nginx and portico
+  --peers A,B       only these proxies, besides nginx and portico
   --duration N      seconds a measurement (default 5)
   --rounds N        measurements a case and peer, the median counts (default 3)
   --connections N   open connections (default 64)
@@ -24,154 +27,117 @@ const HELP = `npm run bench -- [options]: measures the proxy beside nginx, HAPro
   --json FILE       write the figures too
   --list            print the cases
 
-Peers that are not installed are left out, with a line that says how to install them.
+Peers that are not installed are left out, with a line that says how to install them. The real Gunicorn and Uvicorn are those of
+the Python environment that PORTICO_REAL_VENV names.
+
+CPU us/req is the CPU time of all of a server's processes by the requests that were answered; ratio is that by nginx's, or by
+the real app server's. Our app servers run with --python-cost 0, so the ratio compares their own machinery with all that Python
+does: below 1 it leaves room for the modeled cost of Python, above 1 ours costs more than what it stands for.
+
+The case "2 workers against 1" runs each peer with one worker and with two, all on all cores, and its ratio is by the same peer
+with one. Near 1, workers do not hinder each other: no lock, no shared table, no wake-up of the wrong one costs time. It does not
+say that two workers serve twice as much: load, upstream and workers share the cores of this machine, so compare no rates there.
+A little above 1 is no fault either: a worker with half of the connections takes fewer of them a turn.
 
 Examples:
   npm run bench
   npm run bench -- --only keepalive --duration 10 --json bench/results/keepalive.json
   npm run bench -- --only static --peers caddy
+  PORTICO_REAL_VENV=/path/to/venv npm run bench -- --only icorn
 `;
 
-interface Measured {
-  readonly requestsPerSecond: number;
-  readonly cpuMicrosPerRequest: number;
-  readonly p50Ms: number | null;
-  readonly p99Ms: number | null;
-  readonly errors: number;
-  readonly residentMb: number;
-}
-
-interface Plan {
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly connections: number;
-}
-
-type Results = Record<string, Record<string, Measured | Standing>>;
-
-function urlOf(test: Case, running: RunningPeer): string {
-  return `${test.isTls ? 'https' : 'http'}://127.0.0.1:${test.isTls ? running.httpsPort : running.httpPort}${test.path}`;
-}
-
-/** Status, type and length of the answer, which must be the same for all. */
-function answer(url: string): Promise<string> {
-  return new Promise((done) => {
-    const ask = url.startsWith('https') ? httpsRequest : httpRequest;
-    const request = ask(url, { rejectUnauthorized: false, agent: false }, (res) => {
-      let length = 0;
-      res.on('data', (chunk: Buffer) => {
-        length += chunk.length;
-      });
-      res.on('end', () => done(`${res.statusCode}, ${length} bytes`));
-    });
-    request.on('error', (error) => done(error.message));
-    request.end();
-  });
-}
-
-/** What is wrong with the answers; undefined when they are all alike. */
-async function disagreement(test: Case, all: readonly RunningPeer[]): Promise<string | undefined> {
-  // There are no plain answers to compare.
-  if (test.generator === 'messages' || test.generator === 'upload') return undefined;
-  const answers = await Promise.all(all.map((running) => answer(urlOf(test, running))));
-  if (new Set(answers).size === 1 && answers[0]!.startsWith('200')) return undefined;
-  return answers.map((text, i) => `${all[i]!.peer.name}: ${text}`).join(' | ');
-}
-
-function measure(test: Case, running: RunningPeer, plan: Plan, dir: string): Measured {
-  const pids = family(running.process.pid!);
-  const before = cpuTimeMs(pids);
-  const { seconds, connections } = plan;
-  const load = generate({ test, url: urlOf(test, running), seconds, connections, dir });
-  const spentMs = cpuTimeMs(pids) - before;
-  const { requests, ...told } = load;
-  return {
-    ...told,
-    cpuMicrosPerRequest: requests ? (spentMs * 1000) / requests : Number.NaN,
-    residentMb: residentBytes(family(running.process.pid!)) / 1024 ** 2,
-  };
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
-}
-
-function medianOf(all: readonly Measured[]): Measured {
-  const pick = (key: keyof Measured): number => median(all.map((m) => m[key] ?? Number.NaN));
-  return {
-    requestsPerSecond: pick('requestsPerSecond'),
-    cpuMicrosPerRequest: pick('cpuMicrosPerRequest'),
-    p50Ms: pick('p50Ms'),
-    p99Ms: pick('p99Ms'),
-    errors: Math.max(...all.map((m) => m.errors)),
-    residentMb: pick('residentMb'),
-  };
-}
-
-const HEAD = `${'case'.padEnd(30)} ${'peer'.padEnd(19)}   req/s CPU us/req  ratio  p50 ms  p99 ms errors RSS MB`;
-
-function row(test: Case, name: string, m: Measured, base: number): string {
-  const figure = (value: number | null, digits: number, width: number): string =>
-    (value !== null && Number.isFinite(value) ? value.toFixed(digits) : '-').padStart(width);
-  return [
-    test.name.padEnd(30),
-    name.padEnd(19),
-    figure(m.requestsPerSecond, 0, 7),
-    figure(m.cpuMicrosPerRequest, 1, 10),
-    figure(m.cpuMicrosPerRequest / base, 2, 6),
-    figure(m.p50Ms, 2, 7),
-    figure(m.p99Ms, 2, 7),
-    figure(m.errors, 0, 6),
-    figure(m.residentMb, 0, 6),
-  ].join(' ');
-}
-
-async function runCase(test: Case, arena: Arena, plan: Plan, results: Results): Promise<void> {
-  const able = arena.running.filter(({ peer }) => test.needs.every((ability) => peer.can.includes(ability)));
-  const wrong = whyNot(test) ?? (await disagreement(test, able));
-  if (wrong !== undefined) {
-    process.stdout.write(`${test.name.padEnd(30)} not measured: ${wrong}\n`);
-    return;
-  }
-  const all = new Map<RunningPeer, Measured[]>(able.map((running) => [running, []]));
-  for (let round = 0; round < plan.rounds; round++) {
-    for (const [running, list] of all) list.push(measure(test, running, plan, arena.dir));
-  }
-  let base: number | undefined;
-  results[test.name] = {};
-  for (const [{ peer }, list] of all) {
-    const m = medianOf(list);
-    base ??= m.cpuMicrosPerRequest;
-    results[test.name]![peer.name] = m;
-    process.stdout.write(`${row(test, peer.name, m, base)}\n`);
-  }
-}
-
-async function runStanding(arena: Arena, idle: number, results: Results): Promise<void> {
-  process.stdout.write(`${'peer'.padEnd(19)} start ms  KB an idle connection (${idle})\n`);
-  results['standing'] = {};
-  for (const running of arena.running) {
-    const s = await standing(running, idle);
-    results['standing'][running.peer.name] = s;
-    process.stdout.write(
-      `${running.peer.name.padEnd(19)} ${s.startMs.toFixed(0).padStart(8)}  ${s.idleKb.toFixed(1).padStart(21)}\n`,
-    );
-  }
+/** Something with peers in it, which ends them. */
+interface Contest {
+  readonly dir: string;
+  readonly running: readonly RunningPeer[];
+  close(): Promise<void>;
 }
 
 /** Runs `body` with the peers up, and ends them however it ends. */
-async function inArena(
-  peers: readonly Peer[],
-  workers: number,
-  servers: number,
-  body: (arena: Arena) => Promise<void>,
-): Promise<void> {
-  const arena = new Arena();
+async function during(contest: Contest, open: () => Promise<void>, body: () => Promise<void>): Promise<void> {
   try {
-    await arena.open(peers, workers, servers);
-    await body(arena);
+    await open();
+    await body();
   } finally {
-    await arena.close();
+    await contest.close();
+  }
+}
+
+class Bench {
+  readonly cases: CaseResult[] = [];
+  readonly standing: StandingRow[] = [];
+  readonly leftOut: string[] = [];
+  readonly #plan: Plan;
+  readonly #workers: number;
+  readonly #peers: readonly Peer[];
+
+  constructor(plan: Plan, workers: number, peers: readonly Peer[]) {
+    this.#plan = plan;
+    this.#workers = workers;
+    for (const { missing } of peers) if (missing) this.leaveOut(missing);
+    this.#peers = peers.filter(({ missing }) => !missing);
+  }
+
+  leaveOut(what: string): void {
+    this.leftOut.push(what);
+    process.stdout.write(`left out: ${what}\n`);
+  }
+
+  async proxies(cases: readonly Case[]): Promise<void> {
+    // Cases with other workers or servers than usual have an arena of their own.
+    for (const group of Map.groupBy(cases, (c) => `${c.scaledTo} ${c.servers}`).values()) {
+      const { scaledTo = null, servers = 0 } = group[0]!;
+      const needsWorkers = this.#workers > 1 || scaledTo !== null;
+      const able = this.#peers.filter(({ can }) => !needsWorkers || can.includes('workers'));
+      const those = servers > 0 ? able.filter(({ can }) => can.includes('gzip')) : able;
+      const arena = new Arena();
+      await during(
+        arena,
+        () => arena.open(those, { workers: this.#workers, scaledTo, servers }),
+        async () => {
+          for (const test of group) await this.#case(test, arena);
+        },
+      );
+    }
+  }
+
+  async appServers(cases: readonly Case[], bin: string): Promise<void> {
+    for (const test of cases) {
+      const servers = new AppServers();
+      await during(
+        servers,
+        () => servers.open(bin, test.appServer!),
+        () => this.#case(test, servers),
+      );
+    }
+  }
+
+  async #case(test: Case, { running, dir }: Contest): Promise<void> {
+    const rows = await runCase(test, running, this.#plan, dir);
+    if (typeof rows === 'string') {
+      this.leftOut.push(`${test.name}: ${rows}`);
+      process.stdout.write(`${test.name.padEnd(30)} not measured: ${rows}\n`);
+      return;
+    }
+    this.cases.push({ name: test.name, rows });
+    for (const row of rows) process.stdout.write(`${line(test.name, row)}\n`);
+  }
+
+  async stand(idle: number): Promise<void> {
+    process.stdout.write(`${'peer'.padEnd(19)} start ms  KB an idle connection (${idle})\n`);
+    const arena = new Arena();
+    await during(
+      arena,
+      () => arena.open(this.#peers, { workers: this.#workers, scaledTo: null, servers: 0 }),
+      async () => {
+        for (const running of arena.running) {
+          const row = await standing(running, idle);
+          this.standing.push(row);
+          const [startMs, idleKb] = [figure(row.startMs, 0).padStart(8), figure(row.idleKb, 1).padStart(21)];
+          process.stdout.write(`${row.peer.padEnd(19)} ${startMs}  ${idleKb}\n`);
+        }
+      },
+    );
   }
 }
 
@@ -206,32 +172,35 @@ async function main(): Promise<number> {
     );
     return 1;
   }
+  const startedAt = new Date().toISOString();
   const wanted = values.peers?.split(',');
   const peers = PEERS.filter(({ name }) => !wanted || ['nginx', 'portico', ...wanted].includes(name));
-  for (const { missing } of peers) if (missing) process.stdout.write(`left out: ${missing}\n`);
-  const here = peers.filter(({ missing }) => !missing);
   const plan = {
     rounds: Number(values.rounds),
     seconds: Number(values.duration),
     connections: Number(values.connections),
   };
-  const results: Results = {};
-  // Cases with other workers or servers than usual have an arena of their own.
-  const groups = Map.groupBy(cases, (c) => `${c.workers ?? values.workers} ${c.servers ?? 0}`);
-  if (groups.size > 0) process.stdout.write(`${HEAD}\n`);
-  for (const [key, group] of groups) {
-    const [workers, servers] = key.split(' ').map(Number) as [number, number];
-    const able = here.filter(({ can }) => workers === 1 || can.includes('workers'));
-    const those = servers > 0 ? able.filter(({ can }) => can.includes('gzip')) : able;
-    await inArena(those, workers, servers, async (arena) => {
-      for (const test of group) await runCase(test, arena, plan, results);
-    });
-  }
+  const proxies = cases.filter(({ appServer }) => !appServer);
+  const appServers = cases.filter(({ appServer }) => appServer);
+  const bench = new Bench(plan, Number(values.workers), peers);
+  const real = appServers.length > 0 ? realAppServers() : undefined;
+  if (real && 'missing' in real) bench.leaveOut(real.missing);
+  if (real && 'bin' in real) process.stdout.write(`app servers: ${versionsOf(real.bin)}\n`);
+  if (cases.length > 0) process.stdout.write(`${HEAD}\n`);
+  await bench.proxies(proxies);
+  if (real && 'bin' in real) await bench.appServers(appServers, real.bin);
   const idle = Number(values.idle);
-  if (idle > 0 && (!values.only || 'standing'.includes(values.only))) {
-    await inArena(here, Number(values.workers), 0, (arena) => runStanding(arena, idle, results));
-  }
+  if (idle > 0 && (!values.only || 'standing'.includes(values.only))) await bench.stand(idle);
   if (values.json) {
+    const results: BenchResults = {
+      format: 'portico-bench/1',
+      startedAt,
+      machine: `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, Node ${process.version}`,
+      settings: plan,
+      leftOut: bench.leftOut,
+      cases: bench.cases,
+      standing: bench.standing,
+    };
     mkdirSync(dirname(values.json), { recursive: true });
     writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
   }

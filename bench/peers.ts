@@ -97,13 +97,24 @@ export const PEERS: readonly Peer[] = [
   library('@fastify/http-proxy', ['@fastify/http-proxy', 'fastify']),
 ];
 
+/** One row of a case: a peer, and whose figure its own is divided by. */
 export interface RunningPeer {
-  readonly peer: Peer;
+  readonly name: string;
+  readonly against: string;
+  readonly can: readonly Ability[];
   readonly process: ChildProcess;
   readonly httpPort: number;
   readonly httpsPort: number;
   /** From the start of the process to the first connection that it accepted, in ms. */
   readonly startMs: number;
+}
+
+export interface Topology {
+  readonly workers: number;
+  /** Each peer also runs with so many, and is held against itself; null for no such twin. */
+  readonly scaledTo: number | null;
+  /** Server blocks besides the one that is asked. */
+  readonly servers: number;
 }
 
 /** A directory with everything that the cases ask for, the upstreams, and the peers that can run here. */
@@ -112,8 +123,8 @@ export class Arena {
   readonly running: RunningPeer[] = [];
   readonly #upstreams: ChildProcess[] = [];
 
-  /** Starts `peers` with that many workers and other server blocks; more workers than one get all cores. */
-  async open(peers: readonly Peer[], workers: number, servers: number): Promise<void> {
+  /** Starts `peers`. They have a core of their own; where any has more workers than one, all get all cores. */
+  async open(peers: readonly Peer[], { workers, scaledTo, servers }: Topology): Promise<void> {
     // Workers of peers started by root run as another user.
     chmodSync(this.dir, 0o755);
     const html = join(this.dir, 'html');
@@ -133,23 +144,38 @@ export class Arena {
       this.#upstreams.push(start(pinned(1, command)));
     }
     await Promise.all([listening(upstreamPort), listening(socketPort)]);
+    const common = { servers, upstreamPort, socketPort, html, certificate, key };
+    const isPinned = Math.max(workers, scaledTo ?? 1) === 1;
     for (const peer of peers) {
-      const dir = join(this.dir, peer.name.replace('/', '-'));
-      mkdirSync(dir);
-      const httpPort = await freePort();
-      const httpsPort = await freePort();
-      const service = {
-        ...{ workers, servers, httpPort, httpsPort, upstreamPort, socketPort },
-        ...{ html, certificate, key },
-      };
-      const command = peer.prepare(dir, service);
-      const beganMs = performance.now();
-      const process = start(workers > 1 ? command : pinned(0, command), dir);
-      this.#upstreams.unshift(process);
-      await listening(httpPort);
-      this.running.push({ peer, process, httpPort, httpsPort, startMs: performance.now() - beganMs });
-      await listening(httpsPort);
+      if (scaledTo === null) {
+        await this.#start(peer, { ...common, workers }, isPinned, peer.name, 'nginx');
+        continue;
+      }
+      const one = `${peer.name}, 1 worker`;
+      await this.#start(peer, { ...common, workers: 1 }, isPinned, one, one);
+      await this.#start(peer, { ...common, workers: scaledTo }, isPinned, `${peer.name}, ${scaledTo} workers`, one);
     }
+  }
+
+  async #start(
+    peer: Peer,
+    common: Omit<Service, 'httpPort' | 'httpsPort'>,
+    isPinned: boolean,
+    name: string,
+    against: string,
+  ): Promise<void> {
+    const dir = join(this.dir, name.replace('/', '-').replaceAll(' ', ''));
+    mkdirSync(dir);
+    const httpPort = await freePort();
+    const httpsPort = await freePort();
+    const command = peer.prepare(dir, { ...common, httpPort, httpsPort });
+    const beganMs = performance.now();
+    const process = start(isPinned ? pinned(0, command) : command, dir);
+    this.#upstreams.unshift(process);
+    await listening(httpPort);
+    const startMs = performance.now() - beganMs;
+    this.running.push({ name, against, can: peer.can, process, httpPort, httpsPort, startMs });
+    await listening(httpsPort);
   }
 
   async close(): Promise<void> {

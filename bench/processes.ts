@@ -24,13 +24,14 @@ let started = 0;
  * Starts a command, in `cwd`; its complaints are shown if it fails. They go to a file that has no name any more, and not to a
  * pipe: nobody would read that while a generator runs, and a server whose log fills a pipe stands still.
  */
-export function start(command: readonly string[], cwd?: string): ChildProcess {
+export function start(command: readonly string[], cwd?: string, env?: NodeJS.ProcessEnv): ChildProcess {
   const file = join(tmpdir(), `portico-bench-errors-${process.pid}-${started++}`);
   const errors = openSync(file, 'w+');
   unlinkSync(file);
   const child = spawn(command[0]!, command.slice(1), {
     stdio: ['ignore', 'ignore', errors],
     ...(cwd === undefined ? {} : { cwd }),
+    ...(env === undefined ? {} : { env: { ...process.env, ...env } }),
   });
   child.on('exit', (code) => {
     const said = Buffer.alloc(500);

@@ -4,17 +4,12 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { RunningPeer } from './peers.ts';
 import { family, pinned, residentBytes } from './processes.ts';
+import type { StandingRow } from './results.ts';
 
 const IDLE = fileURLToPath(new URL('./idle.ts', import.meta.url));
 
-export interface Standing {
-  readonly startMs: number;
-  /** Growth of the resident memory a connection; NaN when they could not all be opened. */
-  readonly idleKb: number;
-}
-
 /** Opens `count` idle connections to a peer and tells what they cost it. */
-export async function standing(running: RunningPeer, count: number): Promise<Standing> {
+export async function standing(running: RunningPeer, count: number): Promise<StandingRow> {
   const pids = family(running.process.pid!);
   const before = residentBytes(pids);
   const [program, ...args] = pinned(1, [process.execPath, IDLE, String(running.httpPort), String(count)]);
@@ -25,5 +20,5 @@ export async function standing(running: RunningPeer, count: number): Promise<Sta
   const grown = residentBytes(pids) - before;
   child.stdin.end();
   await gone;
-  return { startMs: running.startMs, idleKb: isOpen ? grown / 1024 / count : Number.NaN };
+  return { peer: running.name, startMs: running.startMs, idleKb: isOpen ? grown / 1024 / count : Number.NaN };
 }
