@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { AppServers, realAppServers, versionsOf } from './app-servers.ts';
 import { CASES, type Case } from './cases.ts';
+import { benchPage } from './chart.ts';
 import { type Plan, runCase } from './measure.ts';
 import { Arena, PEERS, type Peer, type RunningPeer } from './peers.ts';
 import { hasProgram } from './processes.ts';
@@ -25,6 +26,7 @@ servers beside the real Gunicorn and Uvicorn
   --idle N          idle connections whose memory is measured (default 10000, 0 for none)
   --workers N       worker processes of each peer that has them (default 1)
   --json FILE       write the figures too
+  --chart FILE      draw them as a page that needs no network (default: beside the JSON, as .html)
   --list            print the cases
 
 Peers that are not installed are left out, with a line that says how to install them. The real Gunicorn and Uvicorn are those of
@@ -141,6 +143,12 @@ class Bench {
   }
 }
 
+function write(file: string, text: string): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
+  process.stdout.write(`${file}\n`);
+}
+
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
@@ -152,6 +160,7 @@ async function main(): Promise<number> {
       idle: { type: 'string', default: '10000' },
       workers: { type: 'string', default: '1' },
       json: { type: 'string' },
+      chart: { type: 'string' },
       list: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -191,19 +200,18 @@ async function main(): Promise<number> {
   if (real && 'bin' in real) await bench.appServers(appServers, real.bin);
   const idle = Number(values.idle);
   if (idle > 0 && (!values.only || 'standing'.includes(values.only))) await bench.stand(idle);
-  if (values.json) {
-    const results: BenchResults = {
-      format: 'portico-bench/1',
-      startedAt,
-      machine: `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, Node ${process.version}`,
-      settings: plan,
-      leftOut: bench.leftOut,
-      cases: bench.cases,
-      standing: bench.standing,
-    };
-    mkdirSync(dirname(values.json), { recursive: true });
-    writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
-  }
+  const results: BenchResults = {
+    format: 'portico-bench/1',
+    startedAt,
+    machine: `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, Node ${process.version}`,
+    settings: plan,
+    leftOut: bench.leftOut,
+    cases: bench.cases,
+    standing: bench.standing,
+  };
+  const chart = values.chart ?? values.json?.replace(/(\.json)?$/, '.html');
+  if (values.json) write(values.json, `${JSON.stringify(results, null, 2)}\n`);
+  if (chart) write(chart, benchPage(results));
   return 0;
 }
 

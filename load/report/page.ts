@@ -8,8 +8,8 @@ import type { Lanes } from '../measure/result.ts';
 import { showMs, showNumber, showShare } from '../units.ts';
 import { type Chart, chartsOf } from './charts.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
-import { PAGE_STYLE } from './page-style.ts';
 import type { NamedRun } from './read-results.ts';
+import { escaped, htmlTable, pageShell } from './shell.ts';
 
 /** The page of some runs. */
 export function reportPage(runs: readonly NamedRun[]): string {
@@ -20,40 +20,20 @@ export function reportPage(runs: readonly NamedRun[]): string {
   const library = readFileSync(uplot, 'utf8');
   const libraryStyle = readFileSync(uplot.replace('uPlot.iife.min.js', 'uPlot.min.css'), 'utf8');
   const data = JSON.stringify(charts).replaceAll('<', '\\u003c');
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<link rel="icon" href="data:,">
-<title>${escaped(title)}: load</title>
-<style>${libraryStyle}${PAGE_STYLE}</style>
-</head>
-<body>
-<h1>${escaped(title)}</h1>
-<p class="muted">${escaped(started[0]!.replace('T', ' ').replace(/\..*/, ' UTC'))}</p>
-${summarySection(runs)}
+  return pageShell({
+    title: `${title}: load`,
+    heading: title,
+    startedAt: started[0]!,
+    style: libraryStyle,
+    body: `${summarySection(runs)}
 ${hopSection(runs)}
 ${charts.map(chartSection).join('\n')}
 ${runs.map(({ label, result }) => (result.lanes === undefined ? '' : heatSection(label, result.lanes))).join('\n')}
 ${failureSection(runs)}
 <script type="application/json" id="data">${data}</script>
 <script>${library.replaceAll('</script', '<\\/script')}</script>
-<script>${PAGE_SCRIPT}</script>
-</body>
-</html>
-`;
-}
-
-/** Text as HTML. */
-export function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
-}
-
-function htmlTable(head: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
-  const body = rows.map((row) => `<tr>${row.map((cell) => `<td>${cell}</td>`).join('')}</tr>`).join('\n');
-  return `<div class="scroll"><table><thead><tr>${head.map((cell) => `<th>${cell}</th>`).join('')}</tr></thead><tbody>\n${body}\n</tbody></table></div>`;
+<script>${PAGE_SCRIPT}</script>`,
+  });
 }
 
 function summarySection(runs: readonly NamedRun[]): string {
