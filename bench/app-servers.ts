@@ -65,7 +65,7 @@ export class AppServers {
     this.#processes.push(process);
     await listening(port);
     const startMs = performance.now() - beganMs;
-    this.running.push({ name, against: program, can: [], process, httpPort: port, httpsPort: 0, startMs });
+    this.running.push({ name, against: program, can: [], workers: 1, process, httpPort: port, httpsPort: 0, startMs });
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,7 @@
 // What is measured: each case says what is asked for, by which generator, and which peers can do it at all.
 
-/** What a peer must be able to do to take part. */
-export type Ability = 'proxy' | 'tls' | 'static' | 'gzip' | 'http2' | 'websocket' | 'workers';
+/** What a peer must be able to do to take part; `close` is to close a connection behind a request that says so. */
+export type Ability = 'proxy' | 'tls' | 'close' | 'static' | 'gzip' | 'http2' | 'websocket' | 'workers';
 
 /** An app server: the program, how it is started, and the application (see app-servers.ts). */
 export interface AppServer {
@@ -21,7 +21,7 @@ export interface Case {
   readonly isClosing?: boolean;
   /** Headers that each request carries. */
   readonly headers?: readonly string[];
-  /** Each peer runs twice, with one worker and with so many, and is held against itself. */
+  /** Each peer runs twice, with one worker and with so many, the same number of connections for each, and is held against itself. */
   readonly scaledTo?: number;
   /** Runs in front of that many server blocks. */
   readonly servers?: number;
@@ -42,8 +42,14 @@ export const CASES: readonly Case[] = [
   { name: 'static 64 KB', path: '/static/64k', needs: ['static'] },
   { name: 'static 10 MB', path: '/static/10m', needs: ['static'] },
   { name: 'static 64 KB, gzip', path: '/gzip/64k', needs: ['gzip'], headers: ['Accept-Encoding: gzip'] },
-  { name: 'full TLS handshakes', path: '/app/hello', needs: ['proxy', 'tls'], isTls: true, isClosing: true },
-  { name: 'resumed TLS handshakes', path: '/app/hello', needs: ['proxy', 'tls'], isTls: true, generator: 'resume' },
+  { name: 'full TLS handshakes', path: '/app/hello', needs: ['proxy', 'tls', 'close'], isTls: true, isClosing: true },
+  {
+    name: 'resumed TLS handshakes',
+    path: '/app/hello',
+    needs: ['proxy', 'tls', 'close'],
+    isTls: true,
+    generator: 'resume',
+  },
   { name: 'proxied over HTTP/2', path: '/app/hello', needs: ['proxy', 'http2'], isTls: true, generator: 'h2load' },
   { name: 'WebSocket messages', path: '/ws', needs: ['websocket'], generator: 'messages' },
   { name: 'proxied, 2 workers against 1', path: '/app/hello', needs: ['proxy', 'workers'], scaledTo: 2 },

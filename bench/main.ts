@@ -36,10 +36,10 @@ CPU us/req is the CPU time of all of a server's processes by the requests that w
 the real app server's. Our app servers run with --python-cost 0, so the ratio compares their own machinery with all that Python
 does: below 1 it leaves room for the modeled cost of Python, above 1 ours costs more than what it stands for.
 
-The case "2 workers against 1" runs each peer with one worker and with two, all on all cores, and its ratio is by the same peer
-with one. Near 1, workers do not hinder each other: no lock, no shared table, no wake-up of the wrong one costs time. It does not
-say that two workers serve twice as much: load, upstream and workers share the cores of this machine, so compare no rates there.
-A little above 1 is no fault either: a worker with half of the connections takes fewer of them a turn.
+The case "2 workers against 1" runs each peer with one worker and with two, on all cores, with --connections for each worker, and
+its ratio is by the same peer with one. Near 1, workers do not hinder each other: no lock, no shared table and no wake-up of the
+wrong one costs time. It does not say that two workers serve twice as much: load, upstream and workers share the cores of this
+machine, so compare no rates there. Workers that get connections unevenly are a little above 1: who has few takes few a turn.
 
 Examples:
   npm run bench

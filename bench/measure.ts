@@ -104,10 +104,11 @@ async function warmUp(test: Case, running: RunningPeer, connections: number): Pr
   }
 }
 
-function measure(test: Case, running: RunningPeer, { seconds, connections }: Plan, dir: string): Measured {
+function measure(test: Case, running: RunningPeer, plan: Plan, dir: string): Measured {
   const pids = family(running.process.pid!);
   const before = cpuTimeMs(pids);
-  const { requests, ...told } = generate({ test, url: urlOf(test, running), seconds, connections, dir });
+  const connections = plan.connections * (test.scaledTo ? running.workers : 1);
+  const { requests, ...told } = generate({ test, url: urlOf(test, running), seconds: plan.seconds, connections, dir });
   const spentMs = cpuTimeMs(pids) - before;
   return {
     ...told,

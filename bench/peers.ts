@@ -24,7 +24,7 @@ export interface Peer {
 const MAIN = fileURLToPath(new URL('../proxy/main.ts', import.meta.url));
 const NODE_PROXY = fileURLToPath(new URL('./node-proxy.ts', import.meta.url));
 const SOCKET_UPSTREAM = fileURLToPath(new URL('./upstream.ts', import.meta.url));
-const ALL: readonly Ability[] = ['proxy', 'tls', 'static', 'gzip', 'http2', 'websocket', 'workers'];
+const ALL: readonly Ability[] = ['proxy', 'tls', 'close', 'static', 'gzip', 'http2', 'websocket', 'workers'];
 
 function nginxLike(name: string, missing: string | undefined, command: readonly string[]): Peer {
   return {
@@ -38,7 +38,7 @@ function nginxLike(name: string, missing: string | undefined, command: readonly 
   };
 }
 
-function library(name: string, needs: readonly string[]): Peer {
+function library(name: string, needs: readonly string[], can: readonly Ability[]): Peer {
   const require = createRequire(import.meta.url);
   const absent = needs.filter((module) => {
     try {
@@ -51,7 +51,7 @@ function library(name: string, needs: readonly string[]): Peer {
   return {
     name,
     missing: absent.length ? `${name} is not installed (npm install --no-save ${absent.join(' ')})` : undefined,
-    can: ['proxy', 'tls'],
+    can,
     prepare: (_dir, s) => [
       process.execPath,
       NODE_PROXY,
@@ -75,7 +75,7 @@ export const PEERS: readonly Peer[] = [
   {
     name: 'haproxy',
     missing: absent('haproxy'),
-    can: ['proxy', 'tls', 'http2', 'websocket', 'workers'],
+    can: ['proxy', 'tls', 'close', 'http2', 'websocket', 'workers'],
     prepare(dir, service) {
       const pem = join(dir, 'both.pem');
       writeFileSync(pem, readFileSync(service.certificate, 'utf8') + readFileSync(service.key, 'utf8'));
@@ -86,15 +86,16 @@ export const PEERS: readonly Peer[] = [
   {
     name: 'caddy',
     missing: absent('caddy'),
-    can: ['proxy', 'tls', 'static', 'http2', 'websocket'],
+    can: ['proxy', 'tls', 'close', 'static', 'http2', 'websocket'],
     prepare(dir, service) {
       writeFileSync(join(dir, 'Caddyfile'), caddyfile(service));
       return ['env', `HOME=${dir}`, 'caddy', 'run', '--config', join(dir, 'Caddyfile'), '--adapter', 'caddyfile'];
     },
   },
-  library('http-proxy', ['http-proxy']),
-  library('http-proxy-3', ['http-proxy-3']),
-  library('@fastify/http-proxy', ['@fastify/http-proxy', 'fastify']),
+  library('http-proxy', ['http-proxy'], ['proxy', 'tls', 'close']),
+  library('http-proxy-3', ['http-proxy-3'], ['proxy', 'tls', 'close']),
+  // Passes on the upstream's "Connection: keep-alive" to a client that wants to close, and does not close.
+  library('@fastify/http-proxy', ['@fastify/http-proxy', 'fastify'], ['proxy', 'tls']),
 ];
 
 /** One row of a case: a peer, and whose figure its own is divided by. */
@@ -102,6 +103,7 @@ export interface RunningPeer {
   readonly name: string;
   readonly against: string;
   readonly can: readonly Ability[];
+  readonly workers: number;
   readonly process: ChildProcess;
   readonly httpPort: number;
   readonly httpsPort: number;
@@ -174,7 +176,7 @@ export class Arena {
     this.#upstreams.unshift(process);
     await listening(httpPort);
     const startMs = performance.now() - beganMs;
-    this.running.push({ name, against, can: peer.can, process, httpPort, httpsPort, startMs });
+    this.running.push({ name, against, can: peer.can, workers: common.workers, process, httpPort, httpsPort, startMs });
     await listening(httpsPort);
   }
 
