@@ -2,10 +2,11 @@
  * One request and its response on the ASGI side: the receive() and send() that the application gets, the head with Uvicorn's fields, the
  * framing of the body, and what happens when the application breaks the protocol. Mirrors RequestResponseCycle of Uvicorn.
  */
-import { STATUS_CODES } from 'node:http';
+
 import type { AsgiApp, AsgiHeader, HttpScope, ReceiveMessage, SendMessage } from '../asgi.ts';
 import { owe, settle } from '../cost/bill.ts';
 import { ServerTiming } from '../http/server-timing.ts';
+import { PYTHON_PHRASES } from '../http/status-phrases.ts';
 import { traceback } from '../python-repr.ts';
 import { collectTimings } from '../timed.ts';
 import { Flag } from './flow.ts';
@@ -157,7 +158,7 @@ export class Cycle {
     owe('uvicorn.request');
     settle();
     this.#server.logAccess?.(this.scope, status);
-    let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${this.#server.defaultHeaders()}`;
+    let head = `HTTP/1.1 ${status} ${PYTHON_PHRASES[status] ?? ''}\r\n${this.#server.defaultHeaders()}`;
     let hasClose = false;
     for (const [nameBytes, valueBytes] of headers) {
       const name = latin1(nameBytes).toLowerCase();

@@ -2,11 +2,13 @@
  * A WebSocket on the ASGI side: the handshake happens when the application accepts, a close before that is a 403, messages become
  * websocket.receive and websocket.disconnect. Frames are the ws library's; it is loaded when the first WebSocket comes.
  */
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { AsgiHeader, ReceiveMessage, SendMessage, WebSocketScope } from '../asgi.ts';
 import { loopGil } from '../gil/loop.ts';
+import { PYTHON_PHRASES } from '../http/status-phrases.ts';
 import { traceback } from '../python-repr.ts';
 import { Flag } from './flow.ts';
 import type { RequestHead } from './request-parser.ts';
@@ -204,7 +206,7 @@ export class WebSocketSession {
     const hasLength = /^content-length:/im.test(fields);
     const own = hasLength ? '' : `content-length: ${body.length}\r\n`;
     const type = fields === '' ? 'content-type: text/plain; charset=utf-8\r\n' : '';
-    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${this.#server.defaultHeaders()}${fields}${type}${own}connection: close\r\n\r\n`;
+    const head = `HTTP/1.1 ${status} ${PYTHON_PHRASES[status] ?? ''}\r\n${this.#server.defaultHeaders()}${fields}${type}${own}connection: close\r\n\r\n`;
     this.#socket.end(Buffer.from(head + body, 'latin1'));
   }
 }

@@ -3,6 +3,7 @@
  * when they are needed and kept. They and the event loop share one GIL.
  * A thread loads the application's module for itself; what runs there is found by name, and arguments and results are copied.
  */
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker as Thread } from 'node:worker_threads';
@@ -19,6 +20,12 @@ const PROGRAM = new URL(`./pool-thread${extension}`, import.meta.url);
 
 /** How many calls run at a time: AnyIO's default limiter. */
 export const POOL_TOKENS = 40;
+
+/**
+ * How many threads start at a time. A thread of Python is there at once; ours computes for some 40 ms first, and a burst of calls that
+ * started all 40 together would have none for seconds.
+ */
+const STARTING_AT_A_TIME = availableParallelism();
 
 /** What a pool thread is started with. */
 export interface PoolThreadStart {
@@ -96,7 +103,7 @@ function dispatch(): void {
     running.set(pending.call.id, pending);
     thread.postMessage(pending.call);
   }
-  while (waiting.length > starting && threads < POOL_TOKENS) start();
+  while (waiting.length > starting && starting < STARTING_AT_A_TIME && threads < POOL_TOKENS) start();
 }
 
 function start(): void {

@@ -2,9 +2,10 @@
  * Uvicorn's log: `INFO:     text` to standard error, access lines to standard output, coloured on a terminal. Levels and widths are those
  * of uvicorn/logging.py.
  */
-import { STATUS_CODES } from 'node:http';
+
 import { isatty } from 'node:tty';
 import type { HttpScope } from '../asgi.ts';
+import { PYTHON_PHRASES } from '../http/status-phrases.ts';
 import { writeAll } from './log-file.ts';
 
 const LEVELS = { trace: 5, debug: 10, info: 20, warning: 30, error: 40, critical: 50 } as const;
@@ -71,7 +72,7 @@ export class UvicornLog {
 
   #access(scope: HttpScope, status: number): void {
     const client = scope.client ? scope.client.join(':') : '';
-    const phrase = `${status} ${STATUS_CODES[status] ?? ''}`;
+    const phrase = `${status} ${PYTHON_PHRASES[status] ?? ''}`;
     const request = `${scope.method} ${pathWithQuery(scope)} HTTP/${scope.http_version}`;
     const shown = this.#accessColors ? paint('1', request) : request;
     const state = this.#accessColors ? paint(STATUS_COLORS[Math.floor(status / 100)] ?? '', phrase) : phrase;

@@ -2,9 +2,10 @@
  * Responses of the FastAPI-style framework: whole or streamed, with Starlette's header fields in Starlette's order. Also the errors that
  * are answers.
  */
-import { STATUS_CODES } from 'node:http';
+
 import type { AsgiHeader, Receive, Send } from '../../asgi.ts';
 import { field } from '../../event-loop/cycle.ts';
+import { PYTHON_PHRASES } from '../../http/status-phrases.ts';
 
 /** Beside the body. */
 export interface ResponseOptions {
@@ -111,9 +112,9 @@ export class HTTPException extends Error {
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(status: number, detail?: unknown, headers: Readonly<Record<string, string>> = {}) {
-    super(String(detail ?? STATUS_CODES[status]));
+    super(String(detail ?? PYTHON_PHRASES[status]));
     this.status = status;
-    this.detail = detail ?? STATUS_CODES[status];
+    this.detail = detail ?? PYTHON_PHRASES[status];
     this.headers = headers;
   }
 }

@@ -2,8 +2,9 @@
  * A small synchronous web framework with Flask's shape: routes, hooks before and after, error handlers, blueprints. An application is
  * the WSGI callable itself. Views run on the thread that serves the request and may block it.
  */
-import { STATUS_CODES } from 'node:http';
+
 import { owe, oweBoot } from '../../cost/bill.ts';
+import { WERKZEUG_PHRASES } from '../../http/status-phrases.ts';
 import { writeAll } from '../../log/log-file.ts';
 import { traceback } from '../../python-repr.ts';
 import type { Environ, StartResponse, WsgiApp, WsgiResult } from '../../wsgi.ts';
@@ -179,5 +180,5 @@ function logException(name: string, request: Request, error: unknown): void {
 
 /** The phrase of a status, for applications that show one. */
 export function statusPhrase(status: number): string {
-  return STATUS_CODES[status] ?? 'Unknown';
+  return WERKZEUG_PHRASES[status] ?? 'Unknown';
 }

@@ -1,7 +1,7 @@
 /**
  * Errors that are answers: what abort(404) throws in a view, with Werkzeug's pages. An error handler may catch them by status.
  */
-import { STATUS_CODES } from 'node:http';
+import { WERKZEUG_PHRASES } from '../../http/status-phrases.ts';
 
 const DESCRIPTIONS: Readonly<Record<number, string>> = {
   400: 'The browser (or proxy) sent a request that this server could not understand.',
@@ -28,7 +28,7 @@ export class HttpException extends Error {
 
   /** The page, as Werkzeug writes it. */
   get page(): string {
-    const name = STATUS_CODES[this.status] ?? 'Unknown Error';
+    const name = WERKZEUG_PHRASES[this.status] ?? 'Unknown Error';
     return `<!doctype html>\n<html lang=en>\n<title>${this.status} ${name}</title>\n<h1>${name}</h1>\n<p>${this.message}</p>\n`;
   }
 }

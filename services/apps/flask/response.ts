@@ -2,7 +2,7 @@
  * A response as a view returns it: text, a plain object (JSON), bytes, a list of them, or a Response with everything set. Werkzeug's
  * defaults: text/html in UTF-8, the status phrase in capitals, Content-Length when the body is whole.
  */
-import { STATUS_CODES } from 'node:http';
+import { WERKZEUG_PHRASES } from '../../http/status-phrases.ts';
 import type { WsgiHeaders } from '../../wsgi.ts';
 
 /** What a body can be: whole, or pieces that are made while they are sent. */
@@ -44,7 +44,7 @@ export class Response {
   }
 
   get statusLine(): string {
-    return `${this.status} ${(STATUS_CODES[this.status] ?? 'UNKNOWN').toUpperCase()}`;
+    return `${this.status} ${(WERKZEUG_PHRASES[this.status] ?? 'UNKNOWN').toUpperCase()}`;
   }
 }
 
