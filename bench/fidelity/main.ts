@@ -44,7 +44,9 @@ Examples:
 `;
 
 const HELLO_SHARE = 0.6;
+/** Before a server is measured: everything once, and where there is a pool of threads, until it has them all. */
 const WARM_UP = { work: WORKS.at(-1)!, connections: 16, ms: 500 };
+const FILL_POOL = { work: WORKS.find(({ name }) => name === 'io50')!, connections: 64, ms: 3000 };
 const INTERRUPTED = 130;
 
 interface Plan {
@@ -205,8 +207,8 @@ class Fidelity {
         this.#signal.throwIfAborted();
         const server = await startServer(series, topology, this.#plan.python);
         servers.set(series, server);
-        const { work, connections, ms } = WARM_UP;
-        await this.#driver.drive(server, topology, work, connections, ms, repeat);
+        for (const { work, connections, ms } of topology.prefix === '' ? [WARM_UP] : [FILL_POOL, WARM_UP])
+          await this.#driver.drive(server, topology, work, connections, ms, repeat);
       }
       for (const [index, cell] of cells.entries()) {
         await this.#cell(topology, cell, servers, repeat, index);
