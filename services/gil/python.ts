@@ -76,16 +76,19 @@ export function interpretUntil(end: number): void {
   }
 }
 
-/** Uses that much CPU time in C: hashes blocks, as hashlib does, with the GIL dropped, so that it is parallel to other threads. */
+/**
+ * Uses that much CPU time in C: hashes blocks, as hashlib does, with the GIL dropped around each of them, so that it is parallel to other
+ * threads but for the instant between two blocks. Where one of them computes, that instant can be a switch interval: the convoy effect.
+ */
 export function native(ms: number): void {
-  allowThreads(() => hashFor(ms));
+  hashFor(ms, allowThreads);
 }
 
 /** Uses that much CPU time in C code that does not drop the GIL: everything else in the process stands still. */
 export function nativeHoldingGil(ms: number): void {
   if (heldByNative) Atomics.store(heldByNative, 0, 1);
   try {
-    hashFor(ms);
+    hashFor(ms, (call) => call());
   } finally {
     if (heldByNative) {
       Atomics.store(heldByNative, 0, 0);
@@ -94,11 +97,12 @@ export function nativeHoldingGil(ms: number): void {
   }
 }
 
-function hashFor(ms: number): void {
+function hashFor(ms: number, around: (call: () => void) => void): void {
   // Not an import: many threads start that never hash, and loading it is a tenth of their start.
   const { createHash } = process.getBuiltinModule('node:crypto');
+  const hash = (): void => void createHash('sha256').update(BLOCK).digest();
   const start = threadCpuMs();
   const end = start + ms;
-  while (threadCpuMs() < end) createHash('sha256').update(BLOCK).digest();
+  while (threadCpuMs() < end) around(hash);
   meter.workMs += threadCpuMs() - start;
 }
