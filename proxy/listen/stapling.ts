@@ -1,7 +1,6 @@
 // ssl_stapling: the status of our own certificate, asked of its responder over HTTP and shown in handshakes. A handshake
 // never waits: it takes what is there and, when that grows old, starts a new request. Mirrors ngx_event_openssl_stapling.c.
 import type { X509Certificate } from 'node:crypto';
-import { request } from 'node:http';
 import { processLog } from '../log.ts';
 import { type CertificateId, certificateId, checkOcspResponse, ocspRequest } from './ocsp.ts';
 
@@ -54,6 +53,8 @@ export class Stapler {
       processLog.log?.write('error', `${why} ${about}`);
     };
     const encoded = encodeURIComponent(ocspRequest(id).toString('base64'));
+    // Asked for when it is wanted: importing it costs a start tens of ms, because that touches all of its exports.
+    const { request } = process.getBuiltinModule('node:http');
     const asking = request(`${this.#url.replace(/\/$/, '')}/${encoded}`, { agent: false, timeout: TIMEOUT_MS });
     asking.on('socket', (socket) => socket.unref());
     asking.on('timeout', () => asking.destroy(new Error('OCSP responder timed out')));
