@@ -1,5 +1,6 @@
-// How a worker process is started: with the environment that `env` leaves it, its limit of open files, on its CPUs.
-// Limits and CPUs are set by the shell and taskset before they become the worker, since the runtime cannot.
+// How a worker process is started: with the environment that `env` leaves it, its limit of open files, on its CPUs, and
+// with young memory of a size for many idle connections. Limits and CPUs are set by the shell and taskset before they
+// become the worker, since the runtime cannot.
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type Cycle, coreOf } from './cycle.ts';
@@ -12,10 +13,18 @@ export interface Command {
 
 const TASKSET = '/usr/bin/taskset';
 
+/**
+ * A third of it is collected at a time. The runtime's own bound, eight times as much, is filled by ten thousand clients that
+ * asked once and is kept while they idle, 5 KB each; requests cost the same CPU time, which they do not with less.
+ */
+const YOUNG_MEMORY = '--max-semi-space-size=8';
+
 /** The command of the worker of a slot. */
 export function workerCommand(cycle: Cycle, slot: number, entry: string): Command {
   const core = coreOf(cycle);
-  let words = [process.execPath, ...process.execArgv, entry];
+  // A user's own choice is on the command line or in the environment.
+  const hasChosen = process.env['NODE_OPTIONS']?.includes('semi-space-size');
+  let words = [process.execPath, ...(hasChosen ? [] : [YOUNG_MEMORY]), ...process.execArgv, entry];
   const mask = cpuMask(core.worker_cpu_affinity, slot);
   if (mask !== undefined) {
     if (existsSync(TASKSET)) words = [TASKSET, mask, ...words];
