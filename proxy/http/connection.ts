@@ -52,7 +52,7 @@ export class Http1Connection implements Downstream {
     this.#deadline = new Deadline(() => this.#expired());
     this.#ahead = new ReadAhead(socket);
     this.#body = new BodyFeed(this.#ahead, this.#deadline, () => this.#tryComplete());
-    this.#output = new Http1Output(socket, () => this.#sendExpired());
+    this.#output = new Http1Output(socket, () => this.#sendExpired(), client.tls ? () => this.#written() : undefined);
     openConnections.add(this);
     counters.active++;
     counters.waiting++;
@@ -351,8 +351,14 @@ export class Http1Connection implements Downstream {
     this.#next(r);
   }
 
+  /** The socket has written what it was given, and TLS is told so each time. */
+  #written(): void {
+    if (this.#isDone) this.#tryComplete();
+  }
+
   /** Comes back when what is buffered, too little for a 'drain' event, has left. */
   #awaitTail(r: Exchange): void {
+    if (this.client.tls) return;
     this.socket.write('', () => {
       if (this.#r === r) this.#tryComplete();
     });

@@ -12,6 +12,7 @@ const JOIN_BYTES = 2048;
 export class Http1Output {
   readonly #socket: Socket;
   readonly #expired: () => void;
+  readonly #written: (() => void) | undefined;
   #deadline: Deadline | undefined;
   #held = '';
   #isFlushQueued = false;
@@ -20,10 +21,14 @@ export class Http1Output {
   /** The client does not take bytes as fast as they come. */
   isBackedUp = false;
 
-  /** `expired` is called when the client took nothing for send_timeout. */
-  constructor(socket: Socket, expired: () => void) {
+  /**
+   * `expired` is called when the client took nothing for send_timeout; `written`, if given, when the socket has written
+   * something. A plain socket has mostly done so when write() returns; one with TLS never has, and tells later.
+   */
+  constructor(socket: Socket, expired: () => void, written: (() => void) | undefined) {
     this.#socket = socket;
     this.#expired = expired;
+    this.#written = written;
   }
 
   sendHead(r: Exchange): void {
@@ -59,13 +64,13 @@ export class Http1Output {
   #append(chunk: Buffer | string, length: number): void {
     if (typeof chunk === 'string') this.#held += chunk;
     else if (length <= JOIN_BYTES) this.#held += chunk.toString('latin1');
-    else if (this.#held === '') this.#sent(this.#socket.write(chunk));
+    else if (this.#held === '') this.#sent(this.#socket.write(chunk, this.#written));
     else {
       const held = this.#held;
       this.#held = '';
       this.#socket.cork();
       this.#socket.write(held, 'latin1');
-      this.#sent(this.#socket.write(chunk));
+      this.#sent(this.#socket.write(chunk, this.#written));
       this.#socket.uncork();
     }
   }
@@ -85,7 +90,7 @@ export class Http1Output {
   /** Bytes of an upgraded connection. */
   writeRaw(r: Exchange, chunk: Buffer): void {
     r.bytesSent += chunk.length;
-    this.#sent(this.#socket.write(chunk));
+    this.#sent(this.#socket.write(chunk, this.#written));
   }
 
   /** The response is given up: what was held back is never sent, as nginx leaves it. */
@@ -99,7 +104,7 @@ export class Http1Output {
     if (this.#held === '') return;
     const held = this.#held;
     this.#held = '';
-    this.#sent(this.#socket.write(held, 'latin1'));
+    this.#sent(this.#socket.write(held, 'latin1', this.#written));
   }
 
   /** Memory that was written from may be used again: the system has it all, but for what is held back, which is a copy. */
