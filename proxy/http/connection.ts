@@ -353,7 +353,10 @@ export class Http1Connection implements Downstream {
 
   /** The socket has written what it was given, and TLS is told so each time. */
   #written(): void {
-    if (this.#isDone) this.#tryComplete();
+    if (!this.#isDone || !this.#r) return;
+    // A stream that is closed while it calls back makes an error, with its stack, that nobody gets.
+    if (this.#r.isKeepalive) this.#tryComplete();
+    else process.nextTick(() => this.#tryComplete());
   }
 
   /** Comes back when what is buffered, too little for a 'drain' event, has left. */
