@@ -1,134 +1,108 @@
-// Clients that never pause, through the proxy, while the arbiter is told to reload and to change its number of workers, or while
-// workers are killed: no request may fail. A few seconds of what is otherwise run for longer by hand.
-import { readFileSync } from 'node:fs';
-import http from 'node:http';
+// Clients that never pause, through the proxy, while the app server is told to reload and to change its number of workers, or while
+// workers are killed: no request may fail but those that were in the hands of a killed worker. For every worker class and for
+// Uvicorn's supervisor; a few seconds each, half a minute with PORTICO_TEST_FULL=1. The counts are printed.
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import { type RunningProxy, startProxy } from '../proxy/start-proxy.ts';
-import { gunicorn, isAlive, type Running } from './server-process.ts';
+import { type AppServer, CLIENTS, KINDS, type Kind, killCounting, settledAt, startLoad } from './soak-load.ts';
 
-const FLASK = 'services/apps/flask.ts:app';
-const FASTAPI = 'services/apps/fastapi.ts:app';
-const CLIENTS = 6;
+const isFull = process.env['PORTICO_TEST_FULL'] === '1';
+const SECONDS = isFull ? 30 : 4;
+const KILLS = isFull ? 10 : 3;
+const KILL_EVERY_MS = isFull ? 3000 : 500;
 
-const CLASSES: [string, string[]][] = [
-  ['sync', ['-w', '2', FLASK]],
-  ['gthread', ['-w', '2', '--threads', '2', FLASK]],
-  ['uvicorn', ['-w', '2', '-k', 'uvicorn.workers.UvicornWorker', FASTAPI]],
-];
-
-const running: { arbiters: Running[]; proxy: RunningProxy | null } = { arbiters: [], proxy: null };
+const running: { servers: AppServer[]; proxy: RunningProxy | null } = { servers: [], proxy: null };
 afterEach(async () => {
   await running.proxy?.stop();
-  await Promise.all(running.arbiters.map((each) => each.server.stop()));
+  await Promise.all(running.servers.map((each) => each.server.stop()));
 });
 
-/** Arbiters behind a proxy that keeps connections to them; gives a client's URL. */
-async function serve(count: number, args: readonly string[]): Promise<string> {
-  running.arbiters = await Promise.all(Array.from({ length: count }, () => gunicorn(args)));
-  const peers = running.arbiters.map(({ port }) => `server 127.0.0.1:${port} max_fails=0;`).join(' ');
+/** App servers with all their workers, behind a proxy that keeps connections to them or does not; gives a client's URL. */
+async function serve(kind: Kind, count: number, isKept: boolean): Promise<string> {
+  running.servers = await Promise.all(Array.from({ length: count }, () => kind.start()));
+  for (const each of running.servers) await settledAt(each, each.workers);
+  const peers = running.servers.map(({ port }) => `server 127.0.0.1:${port} max_fails=0;`).join(' ');
+  const keeping = 'proxy_http_version 1.1; proxy_set_header Connection "";';
   running.proxy = await startProxy(`http {
     access_log off;
-    upstream apps { ${peers} keepalive 8; }
-    server {
-      listen 127.0.0.1:%%PORT_0%%;
-      location / { proxy_pass http://apps; proxy_http_version 1.1; proxy_set_header Connection ""; }
-    }
+    upstream apps { ${peers} ${isKept ? 'keepalive 8;' : ''} }
+    server { listen 127.0.0.1:%%PORT_0%%; location / { proxy_pass http://apps; ${isKept ? keeping : ''} } }
   }`);
   return running.proxy.url;
 }
 
-/** Clients that ask until they are told to stop. */
-interface Load {
-  /** Waits for so many more answers. */
-  served(count: number): Promise<void>;
-  /** Counts of answers by status, or by the error that came instead. */
-  stop(): Promise<Record<string, number>>;
+function tell(name: string, counts: object): void {
+  console.log(`soak: ${name}: ${JSON.stringify(counts)}`);
 }
 
-function startLoad(url: string, methods: readonly string[]): Load {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: CLIENTS });
-  const counts: Record<string, number> = {};
-  let isOver = false;
-  let total = 0;
-  let wanted: { total: number; done: () => void } | null = null;
-  const ask = (method: string): Promise<string> =>
-    new Promise((done) => {
-      const request = http.request(`${url}${method === 'POST' ? '/echo' : '/'}`, { agent, method }, (response) => {
-        response.resume();
-        response.on('end', () => done(String(response.statusCode)));
-        response.on('error', (error) => done(error.message));
-      });
-      request.on('error', (error) => done(error.message));
-      request.end(method === 'POST' ? 'hello' : undefined);
-    });
-  const client = async (number: number): Promise<void> => {
-    for (let turn = number; !isOver; turn++) {
-      const outcome = await ask(methods[turn % methods.length] ?? 'GET');
-      counts[outcome] = (counts[outcome] ?? 0) + 1;
-      if (++total === wanted?.total) wanted.done();
-    }
-  };
-  const clients = Array.from({ length: CLIENTS }, (_, number) => client(number));
-  return {
-    served: (count) =>
-      new Promise((done) => {
-        wanted = { total: total + count, done };
-      }),
-    stop: async () => {
-      isOver = true;
-      await Promise.all(clients);
-      agent.destroy();
-      return counts;
-    },
-  };
+/** Sends a signal and waits until the server has noticed: what is pending at once comes in the order of the signals' numbers. */
+async function signal({ server }: AppServer, name: 'SIGHUP' | 'SIGTTIN' | 'SIGTTOU'): Promise<void> {
+  const from = server.log.length;
+  server.kill(name);
+  await server.said(new RegExp(`(?:Handling signal: ${name.slice(3)}|Received ${name})`, 'i'), from);
 }
 
-/** Processes of an arbiter; zombies too. */
-function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
-}
+const anyOf = (pids: readonly number[]): number => pids[Math.floor(Math.random() * pids.length)]!;
 
-async function settledAt(arbiter: Running, workers: number): Promise<void> {
-  await arbiter.server.until(() => childrenOf(arbiter.server.pid).length === workers, `${workers} workers`);
-  expect(childrenOf(arbiter.server.pid).every(isAlive)).toBe(true);
-}
-
-it.each(CLASSES)('%s: loses no GET and no POST under HUP, TTIN and TTOU', async (_, args) => {
-  const url = await serve(1, args);
-  const [arbiter] = running.arbiters as [Running];
-  const { server } = arbiter;
-  const load = startLoad(url, ['GET', 'POST']);
+it.each(KINDS)('$name: loses no GET and no POST under HUP, TTIN and TTOU', { timeout: 90_000 }, async (kind) => {
+  const url = await serve(kind, 1, true);
+  const [app] = running.servers as [AppServer];
+  const load = startLoad(url, ['GET /', 'POST /echo']);
+  const before = app.workerPids() ?? [];
   await load.served(30);
-  server.kill('SIGTTIN');
-  await settledAt(arbiter, 3);
-  await load.served(30);
-  server.kill('SIGTTOU');
-  await settledAt(arbiter, 2);
-  await load.served(30);
-  const before = childrenOf(server.pid);
-  server.kill('SIGHUP');
-  await server.until(() => !before.some(isAlive), 'the end of the old workers');
+  for (let second = 0; second < SECONDS; second += 2) {
+    await Promise.all([signal(app, 'SIGTTIN'), delay(1000)]);
+    await Promise.all([signal(app, 'SIGTTOU'), delay(500)]);
+    await Promise.all([signal(app, 'SIGHUP'), delay(500)]);
+  }
+  await app.server.until(() => !app.workerPids()?.some((pid) => before.includes(pid)), 'the end of the first workers');
+  await settledAt(app, app.workers);
   await load.served(30);
   const { 200: served, ...others } = await load.stop();
+  tell(`${kind.name}, HUP, TTIN and TTOU`, { hups: SECONDS >> 1, changes: SECONDS, served, ...others });
   expect(others).toEqual({});
-  expect(served).toBeGreaterThan(120);
-  await settledAt(arbiter, 2);
+  expect(served).toBeGreaterThan(60);
 });
 
-it.each(CLASSES)('%s: loses no GET while workers of two arbiters are killed', async (_, args) => {
-  const url = await serve(2, args);
-  const load = startLoad(url, ['GET']);
-  for (let round = 0; round < 4; round++) {
-    const arbiter = running.arbiters[round % 2] as Running;
-    await settledAt(arbiter, 2);
+it.each(KINDS)('$name: loses no GET while workers of two are killed', { timeout: 90_000 }, async (kind) => {
+  const url = await serve(kind, 2, true);
+  const load = startLoad(url, ['GET /', 'GET /io?ms=5']);
+  for (let kill = 0; kill < KILLS; kill++) {
+    const app = running.servers[kill % 2]!;
+    const pids = await settledAt(app, app.workers);
     await load.served(30);
-    const victim = childrenOf(arbiter.server.pid)[round >> 1] ?? 0;
-    process.kill(victim, 'SIGKILL');
-    await arbiter.server.said(new RegExp(`pid:${victim}\\) was sent SIGKILL!`));
+    process.kill(anyOf(pids), 'SIGKILL');
+    await delay(KILL_EVERY_MS);
   }
+  for (const each of running.servers) await settledAt(each, each.workers);
   await load.served(30);
   const { 200: served, ...others } = await load.stop();
+  tell(`${kind.name}, kill -9, two app servers`, { kills: KILLS, served, ...others });
   expect(others).toEqual({});
-  expect(served).toBeGreaterThan(120);
-  for (const arbiter of running.arbiters) await settledAt(arbiter, 2);
+  expect(served).toBeGreaterThan(60);
+});
+
+it.each(KINDS)('$name: loses exactly what a killed worker had in its hands', { timeout: 90_000 }, async (kind) => {
+  const url = await serve(kind, 1, false);
+  const [app] = running.servers as [AppServer];
+  const load = startLoad(url, ['GET /io?ms=20', 'POST /echo']);
+  const hands: number[] = [];
+  const lost: number[] = [];
+  for (let kill = 0; kill < KILLS; kill++) {
+    const pids = await settledAt(app, app.workers);
+    await load.served(30);
+    const before = load.counts[502] ?? 0;
+    hands.push(await killCounting(anyOf(pids), app.port));
+    await load.turnedOver();
+    lost.push((load.counts[502] ?? 0) - before);
+    await delay(KILL_EVERY_MS);
+  }
+  await settledAt(app, app.workers);
+  await load.served(30);
+  const { 200: served, ...others } = await load.stop();
+  tell(`${kind.name}, kill -9, one app server`, { kills: KILLS, clients: CLIENTS, hands, lost, served, ...others });
+  expect(lost).toEqual(hands);
+  const total = hands.reduce((sum, count) => sum + count);
+  expect(others).toEqual(total > 0 ? { 502: total } : {});
+  expect(served).toBeGreaterThan(60);
 });
