@@ -31,6 +31,7 @@ type Write = ErrorLog['write'];
 
 /** How long workers get to end on TERM before they are killed. */
 const TERMINATE_MS = 1000;
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export class Master {
   #cycle: Cycle;
@@ -67,6 +68,8 @@ export class Master {
     process.title = `nginx: master process ${process.argv.slice(1).join(' ')}`;
     useCycle(this.#cycle);
     this.#handleSignals();
+    // Waiting for a signal keeps no process running; without workers (WINCH) there would be nothing else.
+    setInterval(() => {}, LONGEST_TIMER_MS);
     this.#workers.start(this.#context(this.#cycle));
     await this.#until(() => this.#workers.readyOf(this.#cycle) > 0 || this.#workers.pendingOf(this.#cycle) === 0);
     if (this.#isTerminating || this.#isQuitting) return;
