@@ -156,6 +156,7 @@ export function rawRequest(
   text: string,
   enough?: (received: string) => boolean,
   isHalfClosed = false,
+  limitMs = LIMIT_MS,
 ): Promise<string> {
   return new Promise((done, fail) => {
     const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: isHalfClosed });
@@ -163,7 +164,7 @@ export function rawRequest(
     const timer = setTimeout(() => {
       socket.destroy();
       fail(new Error(`no end of the response to ${JSON.stringify(text.slice(0, 200))}:\n${received}`));
-    }, LIMIT_MS);
+    }, limitMs);
     const finish = (): void => {
       clearTimeout(timer);
       socket.destroy();
@@ -183,13 +184,23 @@ export function rawRequest(
   });
 }
 
-/** A GET on a connection of its own: the status and body, or null when the server closed without an answer. */
+/**
+ * A GET on a connection of its own: the status and body, or null when the server closed without an answer. `limitMs` is for what takes
+ * so much CPU time that it may take any time on a busy machine.
+ */
 export async function get(
   port: number,
   target: string,
   headers = '',
+  limitMs?: number,
 ): Promise<{ status: number; head: string; body: string } | null> {
-  const text = await rawRequest(port, `GET ${target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n${headers}\r\n`);
+  const text = await rawRequest(
+    port,
+    `GET ${target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n${headers}\r\n`,
+    undefined,
+    false,
+    limitMs,
+  );
   if (text === '') return null;
   const end = text.indexOf('\r\n\r\n');
   return { status: Number(text.slice(9, 12)), head: text.slice(0, end), body: text.slice(end + 4) };

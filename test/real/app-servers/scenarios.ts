@@ -295,8 +295,9 @@ export const SCENARIOS: readonly Scenario[] = [
   gunicorn('a thread sleeps', ['--timeout', '3', '--threads', '2'], async ({ port }) => ({
     answer: await status(get(port, '/io?ms=5500')),
   })),
+  // Longer than the timeout and the second after which the arbiter looks again; both sides share the machine's cores.
   gunicorn('a thread computes', ['--timeout', '3', '--threads', '2'], async ({ port }) => ({
-    answer: await status(get(port, '/cpu?ms=5500')),
+    answer: await status(get(port, '/cpu?ms=4500', '', 50_000)),
   })),
   gunicorn('requests up to the limit', ['--max-requests', '3'], async ({ port, server }) => {
     const before = worker({ server, port, url: '' });
