@@ -58,8 +58,13 @@ export const KINDS: readonly Kind[] = [
   },
 ];
 
+/** None when it is gone: who waits then says so. */
 function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
 }
 
 const withoutZombies = (pids: number[]): number[] | null => (pids.every(isAlive) ? pids : null);

@@ -9,6 +9,7 @@ import { type AppServer, CLIENTS, KINDS, type Kind, killCounting, settledAt, sta
 const isFull = process.env['PORTICO_TEST_FULL'] === '1';
 const SECONDS = isFull ? 30 : 4;
 const KILLS = isFull ? 10 : 3;
+const LIMIT_MS = isFull ? 240_000 : 90_000;
 const KILL_EVERY_MS = isFull ? 3000 : 500;
 
 const running: { servers: AppServer[]; proxy: RunningProxy | null } = { servers: [], proxy: null };
@@ -44,7 +45,7 @@ async function signal({ server }: AppServer, name: 'SIGHUP' | 'SIGTTIN' | 'SIGTT
 
 const anyOf = (pids: readonly number[]): number => pids[Math.floor(Math.random() * pids.length)]!;
 
-it.each(KINDS)('$name: loses no GET and no POST under HUP, TTIN and TTOU', { timeout: 90_000 }, async (kind) => {
+it.each(KINDS)('$name: loses no GET and no POST under HUP, TTIN and TTOU', { timeout: LIMIT_MS }, async (kind) => {
   const url = await serve(kind, 1, true);
   const [app] = running.servers as [AppServer];
   const load = startLoad(url, ['GET /', 'POST /echo']);
@@ -64,7 +65,7 @@ it.each(KINDS)('$name: loses no GET and no POST under HUP, TTIN and TTOU', { tim
   expect(served).toBeGreaterThan(60);
 });
 
-it.each(KINDS)('$name: loses no GET while workers of two are killed', { timeout: 90_000 }, async (kind) => {
+it.each(KINDS)('$name: loses no GET while workers of two are killed', { timeout: LIMIT_MS }, async (kind) => {
   const url = await serve(kind, 2, true);
   const load = startLoad(url, ['GET /', 'GET /io?ms=5']);
   for (let kill = 0; kill < KILLS; kill++) {
@@ -82,7 +83,7 @@ it.each(KINDS)('$name: loses no GET while workers of two are killed', { timeout:
   expect(served).toBeGreaterThan(60);
 });
 
-it.each(KINDS)('$name: loses exactly what a killed worker had in its hands', { timeout: 90_000 }, async (kind) => {
+it.each(KINDS)('$name: loses exactly what a killed worker had in its hands', { timeout: LIMIT_MS }, async (kind) => {
   const url = await serve(kind, 1, false);
   const [app] = running.servers as [AppServer];
   const load = startLoad(url, ['GET /io?ms=20', 'POST /echo']);
