@@ -1,6 +1,6 @@
 /**
  * The thread of a Uvicorn worker that answers its supervisor's pings, as always_pong() does: a blocked event loop does not keep it from
- * answering, native code that keeps the GIL does. When the supervisor is gone, it tells the process to end.
+ * answering, native code that keeps the GIL does. When the supervisor was killed, nobody asks any more, and the worker serves on.
  */
 import net from 'node:net';
 import { isMainThread, Worker as Thread, workerData } from 'node:worker_threads';
@@ -30,7 +30,6 @@ function answerPings({ started, heldGil }: PongStart): void {
     control.write(Atomics.load(started, IS_STARTED) === 1 ? 'started\n' : 'starting\n');
   });
   control.on('error', () => {});
-  control.on('close', () => process.kill(process.pid, 'SIGTERM'));
 }
 
 if (!isMainThread) answerPings(workerData as PongStart);

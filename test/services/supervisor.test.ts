@@ -35,3 +35,20 @@ it('says whom it terminates and waits for, and minds no other signal', async () 
   expect(await server.stop()).toEqual({ status: 0, signal: null });
   expect(server.log.match(/Waiting for child process/g)).toHaveLength(2);
 });
+
+it('leaves workers that serve on when it is killed, as the original does', async () => {
+  const { server, port } = await twoWorkers();
+  const workers = [...server.log.matchAll(/Started server process \[(\d+)\]/g)].map((match) => Number(match[1]));
+  try {
+    const under = get(port, '/io?ms=300');
+    await get(port, '/');
+    server.kill('SIGKILL');
+    expect(await under).toMatchObject({ status: 200 });
+    // After an answer that came later than the kill, twice as many as there are workers.
+    for (let count = 0; count < 4; count++) expect(await get(port, '/')).toMatchObject({ status: 200 });
+    expect(workers.filter(isAlive)).toEqual(workers);
+  } finally {
+    for (const pid of workers.filter(isAlive)) process.kill(pid, 'SIGTERM');
+  }
+  await server.until(() => !workers.some(isAlive), 'their end');
+});

@@ -26,7 +26,7 @@ function uvicornLog(server: ServerProcess): string[] {
 }
 
 const nameless = (text: string): string =>
-  text.replace(/127\.0\.0\.1:\d+/g, 'ADDRESS').replace(/(pid: ?|\[|\()\d+/g, '$1N');
+  text.replace(/127\.0\.0\.1:\d+/g, 'ADDRESS').replace(/(pid: ?|\[|\(|<Worker )\d+/g, '$1N');
 
 const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 const status = async (answer: ReturnType<typeof get>): Promise<number | null> => (await answer)?.status ?? null;
@@ -244,6 +244,20 @@ export const SCENARIOS: readonly Scenario[] = [
     process.kill(worker(running), 'SIGKILL');
     return { answer: await status(answer!), next: await status(get(running.port, '/')) };
   }),
+  ...[[], ['--threads', '2'], ['-w', '2']].map((args) => ({
+    name: `gunicorn ${args.join(' ')}: the arbiter is killed in a request`,
+    run: async (side: Side) => {
+      const { server, port } = await side.gunicorn('flask', ...args);
+      await until(() => server.workers.length === (args[0] === '-w' ? 2 : 1));
+      await status(get(port, '/'));
+      const workers = server.workers;
+      const [answer] = await begun(port, '/io?ms=1500');
+      server.kill('SIGKILL');
+      const seen = { answer: await status(answer!) };
+      await until(() => !workers.some(isAlive));
+      return { ...seen, log: gunicornLog(server) };
+    },
+  })),
   gunicorn('a worker is told to stop in a request', [], async (running) => {
     const [answer] = await begun(running.port, '/io?ms=800');
     process.kill(worker(running), 'SIGTERM');
@@ -426,6 +440,24 @@ export const SCENARIOS: readonly Scenario[] = [
       return end(running, 'SIGTERM', { next: await status(get(port, '/')) });
     },
   })),
+  {
+    name: 'uvicorn --workers 2: the supervisor is killed in a request',
+    run: async (side) => {
+      const { server, port } = await side.uvicorn('fastapi', '--workers', '2');
+      await until(() => (server.log.match(/startup complete/g)?.length ?? 0) === 2);
+      const pids = [...server.log.matchAll(/Started server process \[(\d+)\]/g)].map((match) => Number(match[1]));
+      const [answer] = await begun(port, '/io?ms=800');
+      server.kill('SIGKILL');
+      const seen = {
+        answer: await status(answer!),
+        next: await status(get(port, '/')),
+        left: pids.filter(isAlive).length,
+      };
+      for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGTERM');
+      await until(() => !pids.some(isAlive));
+      return { ...seen, log: uvicornLog(server) };
+    },
+  },
   {
     name: 'uvicorn --workers 2: HUP, TTIN and TTOU',
     run: async (side) => {
