@@ -31,13 +31,19 @@ export function askMaster(topic: string, value: unknown, done: (value: unknown) 
   }
   const id = ++lastId;
   waiting.set(id, done);
-  process.send!({ kind: 'ask', id, topic, value } satisfies ToMaster);
+  tell({ kind: 'ask', id, topic, value });
 }
 
 /** Tells the master without waiting. */
 export function tellMaster(topic: string, value: unknown): void {
   if (!link.isWorker) topics.get(topic)?.(value);
-  else if (process.connected) process.send!({ kind: 'tell', topic, value } satisfies ToMaster);
+  else tell({ kind: 'tell', topic, value });
+}
+
+/** Sends a message to the master, if there still is one. */
+export function tell(message: ToMaster): void {
+  // A master that was killed a moment ago is reported by the end of the line.
+  if (process.connected) process.send!(message, undefined, undefined, () => {});
 }
 
 /** In a worker: the answer to a question came. */
@@ -45,6 +51,11 @@ export function receiveAnswer(id: number, value: unknown): void {
   const done = waiting.get(id);
   waiting.delete(id);
   done?.(value);
+}
+
+/** In a worker: the master is gone, and with it every answer. */
+export function loseMaster(): void {
+  for (const id of [...waiting.keys()]) receiveAnswer(id, undefined);
 }
 
 /** In the master: what a worker asks or tells. */

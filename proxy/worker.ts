@@ -1,17 +1,17 @@
 // A worker process: it gets its configuration and the bound sockets from the master, gives up its privileges, serves,
-// and ends when it is told to or when the master is gone. Mirrors ngx_worker_process_cycle.
+// and ends when it is told to; when the master was killed, it serves on. Mirrors ngx_worker_process_cycle.
 import { setPriority } from 'node:os';
 import { ConfigError, errnoText } from './config/error.ts';
 import { type Cycle, closeCycle, coreOf, openCycle, reopenFiles } from './cycle.ts';
 import { watchDescriptors } from './descriptor-limit.ts';
 import type { Handle, SocketPlan } from './listen/sockets.ts';
 import { setTicketKeys } from './listen/tls-context.ts';
-import { link, receiveAnswer } from './master-link.ts';
+import { link, loseMaster, receiveAnswer, tell } from './master-link.ts';
 import { passwordFiles } from './modules/ssl.ts';
 import { Serving } from './serving.ts';
 import { handleSignals } from './signals.ts';
 import { toStderr } from './startup-log.ts';
-import { FATAL, type StartMessage, type ToMaster, type ToWorker } from './worker-messages.ts';
+import { FATAL, type StartMessage, type ToWorker } from './worker-messages.ts';
 import { setWorkerPlace } from './worker-place.ts';
 
 const ASK_AGAIN_MS = 500;
@@ -23,6 +23,7 @@ export function runWorker(): void {
   let begun: StartMessage | undefined;
   let serving: Serving | undefined;
   let isQuitting = false;
+  let hasAll = false;
   let askSockets = (): void => {};
 
   const exit = (): void => {
@@ -63,6 +64,7 @@ export function runWorker(): void {
         handles.set(message.key, handle as Handle);
         return;
       case 'listen':
+        hasAll = true;
         void startWork(begun!, handles).then((ready) => {
           serving = ready;
           if (isQuitting) return exit();
@@ -79,10 +81,12 @@ export function runWorker(): void {
           );
           askSockets = (): void => {
             handles.clear();
-            if (process.connected) process.send!({ kind: 'sockets' } satisfies ToMaster);
+            if (process.connected) tell({ kind: 'sockets' });
+            // Nobody is left who could give them back.
+            else quit();
           };
           watchDescriptors(ready, () => isQuitting, askSockets);
-          process.send!({ kind: 'ready' } satisfies ToMaster);
+          tell({ kind: 'ready' });
         });
         return;
       case 'resume':
@@ -106,8 +110,11 @@ export function runWorker(): void {
         receiveAnswer(message.id, message.value);
     }
   });
-  // The master died without a word: nobody would replace or stop us, so finish what is there and go.
-  process.on('disconnect', quit);
+  // The master was killed: nginx's workers notice nothing, and serve until they get a signal of their own.
+  process.on('disconnect', () => {
+    if (hasAll) loseMaster();
+    else quit();
+  });
   // Until the configuration is there a signal of the terminal must not kill us before the master can say so.
   process.on('SIGINT', () => {
     if (!serving) process.exit(0);

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { freePort, raw, statusOf } from '../proxy/start-proxy.ts';
 import { isAlive, ServerProcess } from '../services/server-process.ts';
-import { atEnd, children, MASTER, size, start, statusFor, tell, until } from './fire.ts';
+import { atEnd, children, MASTER, size, start, statusFor, tell, until, workerOf } from './fire.ts';
 
 const CLIENTS = 8;
 const KILLS = size(20, 3);
@@ -62,21 +62,25 @@ describe('kill -9', () => {
     expect(Object.keys(tally.statuses).filter((s) => s !== '200' && s !== '0')).toEqual([]);
   }, 90_000);
 
-  it('of the master of the proxy loses nothing that is under way', async () => {
+  it('of the master of the proxy loses nothing, and what comes later is served by its workers', async () => {
     const proxy = await start(
       'http { access_log off; server { listen 127.0.0.1:%%PORT_0%%; location / { root .; limit_rate 40000; } } }',
       { files: { 'f.bin': 'x'.repeat(60_000) } },
     );
-    const [worker] = children(proxy.process.pid!);
+    const worker = await workerOf(proxy);
+    atEnd(() => isAlive(worker) && process.kill(worker, 'SIGKILL'));
     const answers = Array.from({ length: CLIENTS }, () => raw(proxy.port, 'GET /f.bin HTTP/1.0\r\n\r\n'));
     const first = raw(proxy.port, 'GET /none HTTP/1.0\r\n\r\n');
     expect(statusOf(await first)).toBe(404);
     proxy.signal('SIGKILL');
     await proxy.exited;
     const bodies = (await Promise.all(answers)).map((answer) => answer.length > 60_000);
-    tell('kill -9 of the proxy master', { underWay: CLIENTS, complete: bodies.filter(Boolean).length });
     expect(bodies).toEqual(Array(CLIENTS).fill(true));
-    await until(() => worker === undefined || !isAlive(worker));
+    const later = await statusFor(proxy.port, '/none');
+    tell('kill -9 of the proxy master', { underWay: CLIENTS, complete: bodies.filter(Boolean).length, later });
+    expect(later).toBe(404);
+    process.kill(worker, 'SIGQUIT');
+    await until(() => !isAlive(worker));
   });
 
   it('of a worker of Gunicorn loses the requests under way in it, behind the proxy', async () => {

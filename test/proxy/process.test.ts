@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
+import { isAlive } from '../services/server-process.ts';
 import { bodyOf, freePort, get, type RunningProxy, runProxy, startProxy, statusOf } from './start-proxy.ts';
 
 const MAIN = fileURLToPath(new URL('../../proxy/main.ts', import.meta.url));
@@ -147,12 +148,27 @@ describe('workers', () => {
     expect(second).not.toBe(first);
   });
 
-  it('end when the master is killed', async () => {
+  it('serve on when the master is killed, until they are told to stop themselves', async () => {
     const proxy = await start(PID_SERVER, { preamble: NOT_ROOT });
-    const pid = await workerPid(proxy);
+    const first = await workerPid(proxy);
+    // Both serve: one that still waits for its sockets could not without the master.
+    const workers = [first, await workerPid(proxy, (pid) => pid !== first)].map(Number);
     proxy.signal('SIGKILL');
     await proxy.exited;
-    await proxy.waitFor('error.log', new RegExp(`${pid}#${pid}: exit`));
+    try {
+      // One after the other is told; who is left answers.
+      for (const [index, pid] of workers.entries()) {
+        for (let count = 0; count < 5; count++) {
+          expect(workers.slice(index)).toContain(Number(bodyOf(await get(proxy.port, '/'))));
+        }
+        process.kill(pid, index === 0 ? 'SIGQUIT' : 'SIGTERM');
+        await proxy.waitFor('error.log', new RegExp(`${pid}#${pid}: exit`));
+        while (isAlive(pid)) await new Promise((done) => setTimeout(done, 5));
+      }
+      await expect(get(proxy.port, '/')).rejects.toThrow('ECONNREFUSED');
+    } finally {
+      for (const pid of workers.filter(isAlive)) process.kill(pid, 'SIGKILL');
+    }
   });
 
   it('finish their requests on QUIT', async () => {

@@ -16,8 +16,11 @@ const SOCKET = join(tmpdir(), `portico-upgrade-${process.pid}.sock`);
 let dir = '';
 
 afterEach(() => {
-  // Every master that was ever started has left its number in the log.
-  for (const [, pid] of text('error.log').matchAll(/(\d+)#\d+: (?:signal|using inherited)/g)) {
+  // Every process that was ever started has left its number in the log; workers serve on without their master.
+  for (const [, master, worker] of text('error.log').matchAll(
+    /(\d+)#\d+: (?:signal|using inherited|start worker process (\d+))/g,
+  )) {
+    const pid = worker ?? master;
     try {
       process.kill(Number(pid), 'SIGKILL');
     } catch {
