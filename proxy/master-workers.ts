@@ -1,6 +1,6 @@
 // The master's worker processes: spawning them with their sockets, replacing those that crash, and telling them what
-// to do. A worker that dies as soon as it has started is replaced more and more slowly, so that it cannot become a
-// storm. Mirrors ngx_spawn_process, ngx_reap_children and ngx_signal_worker_processes.
+// to do. One that died is replaced at once; only where workers die before they serve that gets slower and slower, since
+// a start costs more here than a fork. Mirrors ngx_spawn_process, ngx_reap_children and ngx_signal_worker_processes.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,7 @@ const ENTRY = fileURLToPath(
   new URL(`./worker-start${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
 );
 
-/** A worker that lives shorter than this counts as one that died at once. */
+/** A worker that lives shorter than this, and never serves, counts as one that died at once. */
 const SHORT_LIFE_MS = 1000;
 const LONGEST_WAIT_MS = 5000;
 
@@ -185,8 +185,8 @@ export class Workers {
   }
 
   #replace(dead: Worker): void {
-    const lived = performance.now() - dead.startedMs;
-    this.#shortLives = lived < SHORT_LIFE_MS ? this.#shortLives + 1 : 0;
+    const isShort = !dead.isReady && performance.now() - dead.startedMs < SHORT_LIFE_MS;
+    this.#shortLives = isShort ? this.#shortLives + 1 : 0;
     // A signal to the whole process group reaches the workers first: the turn's end tells whether the master goes, too.
     const waitMs = this.#shortLives < 2 ? 1 : Math.min(LONGEST_WAIT_MS, 50 * 2 ** Math.min(this.#shortLives, 10));
     const timer = setTimeout(() => {

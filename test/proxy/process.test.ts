@@ -148,6 +148,16 @@ describe('workers', () => {
     expect(second).not.toBe(first);
   });
 
+  it('are replaced at once, however often they are killed as soon as they serve', async () => {
+    const proxy = await start(PID_SERVER, { preamble: NOT_ROOT.replace('worker_processes 2', 'worker_processes 1') });
+    let pid = await workerPid(proxy);
+    for (let kill = 0; kill < 12; kill++) {
+      process.kill(Number(pid), 'SIGKILL');
+      await proxy.waitFor('error.log', new RegExp(`worker process ${pid} exited on signal 9`));
+      pid = await workerPid(proxy);
+    }
+  });
+
   it('serve on when the master is killed, until they are told to stop themselves', async () => {
     const proxy = await start(PID_SERVER, { preamble: NOT_ROOT });
     const first = await workerPid(proxy);
