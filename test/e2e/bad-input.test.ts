@@ -70,12 +70,14 @@ test('a broken certificate', async () => {
   expect(output).toMatch(/certs-1 +\| certs: certs\/live\/leaf-key\.pem: not a PEM private key; remove /);
 });
 
-test('a service that is killed is reported and comes back', async () => {
-  const up = await stack.up('asgi');
+// Their workers would serve on without them, and keep the ports.
+test.each(['asgi', 'proxy'])('%s, when it is killed, is reported and comes back', async (service) => {
+  const up = await stack.up(service);
   const { output } = await stack.run('ps');
-  const pid = Number(/^asgi-1 .* (\d+) +127\./m.exec(output)![1]);
+  const pid = Number(new RegExp(`^${service}-1 .* (\\d+) +127\\.`, 'm').exec(output)![1]);
   process.kill(pid, 'SIGKILL');
-  await up.says(/asgi-1 ended with signal SIGKILL after \S+ s; it will be restarted/);
-  await until(async () => /^asgi-1 +running \(healthy\)/m.test((await stack.run('ps')).output));
+  await up.says(new RegExp(`${service}-1 ended with signal SIGKILL after \\S+ s; it will be restarted`));
+  const isBack = new RegExp(`^${service}-1 +running \\(healthy\\)`, 'm');
+  await until(async () => isBack.test((await stack.run('ps')).output));
   expect(await stack.interrupt()).toBe(0);
 });
