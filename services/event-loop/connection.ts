@@ -8,6 +8,7 @@ import { loopGil } from '../gil/loop.ts';
 import { unquote } from '../http/environ.ts';
 import { Cycle, type CycleConnection, serviceUnavailable } from './cycle.ts';
 import { Flag } from './flow.ts';
+import { checkHandshake, isRefusal, phrase, type Refusal, refusalBytes } from './handshake.ts';
 import { applyProxyHeaders } from './proxy-headers.ts';
 import { InvalidRequest, type RequestHandler, type RequestHead, RequestParser } from './request-parser.ts';
 import type { AsgiServer } from './server.ts';
@@ -100,8 +101,10 @@ export class Connection implements CycleConnection, RequestHandler {
     const scope = this.#scope(head, isWebSocket);
     if (config.trusted) applyProxyHeaders(scope, head.headers, config.trusted);
     if (isWebSocket) {
+      const handshake = checkHandshake(head, config.webSocketDeflate);
       this.#takeOver();
-      this.#server.onWebSocket(this.#socket, head, scope as WebSocketScope, rest());
+      if (isRefusal(handshake)) this.#refuse(handshake);
+      else this.#server.onWebSocket(this.#socket, handshake, scope as WebSocketScope, rest());
       return true;
     }
     if (head.isUpgrade) this.#server.log.warning('Unsupported upgrade request.');
@@ -167,6 +170,11 @@ export class Connection implements CycleConnection, RequestHandler {
       .map((each) => each.trim())
       .filter((each) => each !== '');
     return { type: 'websocket', subprotocols, ...base };
+  }
+
+  #refuse(refusal: Refusal): void {
+    this.#server.log.info(`connection rejected (${phrase(refusal)})`);
+    this.#socket.end(refusalBytes(refusal), () => this.#socket.destroy());
   }
 
   #takeOver(): void {

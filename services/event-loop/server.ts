@@ -9,8 +9,8 @@ import type { AllowList } from '../http/allow-list.ts';
 import { httpDate } from '../http/http-date.ts';
 import { Connection } from './connection.ts';
 import type { Cycle, CycleServer } from './cycle.ts';
+import type { Handshake } from './handshake.ts';
 import { Lifespan, type ServerLog } from './lifespan.ts';
-import type { RequestHead } from './request-parser.ts';
 import { WebSocketSession } from './websocket.ts';
 
 /** A log that also writes access lines, or not. */
@@ -144,8 +144,8 @@ export class AsgiServer {
   }
 
   /** Runs a WebSocket as a task. */
-  onWebSocket(socket: Socket, head: RequestHead, scope: WebSocketScope, rest: Buffer): void {
-    const session = new WebSocketSession(socket, this, head, scope, rest);
+  onWebSocket(socket: Socket, handshake: Handshake, scope: WebSocketScope, rest: Buffer): void {
+    const session = new WebSocketSession(socket, this, handshake, scope, rest);
     this.#sessions.add(session);
     this.#tasks++;
     void session.run().finally(() => {

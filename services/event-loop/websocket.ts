@@ -8,11 +8,16 @@ import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { AsgiHeader, ReceiveMessage, SendMessage, WebSocketScope } from '../asgi.ts';
 import { loopGil } from '../gil/loop.ts';
+import { httpDate } from '../http/http-date.ts';
 import { PYTHON_PHRASES } from '../http/status-phrases.ts';
+import { pathWithQuery } from '../log/uvicorn-log.ts';
 import { traceback } from '../python-repr.ts';
 import { Flag } from './flow.ts';
-import type { RequestHead } from './request-parser.ts';
+import type { Handshake } from './handshake.ts';
 import type { AsgiServer } from './server.ts';
+
+const PLAIN_TEXT = 'text/plain; charset=utf-8';
+const SERVER_ERROR = Buffer.from('Internal Server Error');
 
 const decode = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
 
@@ -20,7 +25,7 @@ const decode = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin
 export class WebSocketSession {
   readonly #socket: Socket;
   readonly #server: AsgiServer;
-  readonly #head: RequestHead;
+  readonly #handshake: Handshake;
   readonly #scope: WebSocketScope;
   readonly #rest: Buffer;
   readonly #inbox: ReceiveMessage[] = [{ type: 'websocket.connect' }];
@@ -30,10 +35,10 @@ export class WebSocketSession {
   #rejection: { status: number; headers: readonly AsgiHeader[]; body: Buffer[] } | null = null;
   #pings: NodeJS.Timeout | null = null;
 
-  constructor(socket: Socket, server: AsgiServer, head: RequestHead, scope: WebSocketScope, rest: Buffer) {
+  constructor(socket: Socket, server: AsgiServer, handshake: Handshake, scope: WebSocketScope, rest: Buffer) {
     this.#socket = socket;
     this.#server = server;
-    this.#head = head;
+    this.#handshake = handshake;
     this.#scope = scope;
     this.#rest = rest;
     socket.on('close', () => {
@@ -47,11 +52,11 @@ export class WebSocketSession {
       await this.#server.app(this.#scope, this.#receive, this.#send);
       if (this.#state === 'connecting') {
         this.#server.log.error('ASGI callable returned without completing handshake.');
-        this.#answer(500, [], 'Internal Server Error');
+        this.#answer(500, [], SERVER_ERROR);
       } else if (this.#state === 'open') this.#webSocket?.close(1000);
     } catch (error) {
       this.#server.log.error(`Exception in ASGI application\n${traceback(error)}`);
-      if (this.#state === 'connecting') this.#answer(500, [], 'Internal Server Error');
+      if (this.#state === 'connecting') this.#answer(500, [], SERVER_ERROR);
       else this.#webSocket?.close(1011);
     }
   }
@@ -108,12 +113,13 @@ export class WebSocketSession {
   async #sendBeforeAccept(message: SendMessage): Promise<void> {
     const { type } = message;
     if (type === 'websocket.accept') {
-      this.#server.log.info(`${this.#peer()} - "WebSocket ${this.#scope.path}" [accepted]`);
+      this.#log('[accepted]');
       await this.#accept(message.subprotocol ?? null, message.headers ?? []);
     } else if (type === 'websocket.close') {
-      this.#server.log.info(`${this.#peer()} - "WebSocket ${this.#scope.path}" 403`);
-      this.#answer(403, [], '');
+      this.#log('403');
+      this.#answer(403, [], Buffer.alloc(0));
     } else if (type === 'websocket.http.response.start') {
+      this.#log(String(message.status));
       this.#state = 'rejecting';
       this.#rejection = { status: message.status, headers: message.headers ?? [], body: [] };
     } else {
@@ -129,37 +135,35 @@ export class WebSocketSession {
     this.#rejection.body.push(Buffer.from(message.body ?? ''));
     if (message.more_body) return;
     const { status, headers, body } = this.#rejection;
-    this.#answer(status, headers, Buffer.concat(body).toString('latin1'));
+    this.#answer(status, headers, Buffer.concat(body));
   }
 
-  #peer(): string {
-    return this.#scope.client ? this.#scope.client.join(':') : '';
+  #log(outcome: string): void {
+    const peer = this.#scope.client?.join(':') ?? '';
+    this.#server.log.info(`${peer} - "WebSocket ${pathWithQuery(this.#scope)}" ${outcome}`);
   }
 
   async #accept(subprotocol: string | null, headers: readonly AsgiHeader[]): Promise<void> {
     const { WebSocketServer } = await import('ws');
     const { config } = this.#server;
+    const { key, deflate } = this.#handshake;
     const acceptor = new WebSocketServer({
       noServer: true,
       maxPayload: config.webSocketMaxBytes,
-      perMessageDeflate: config.webSocketDeflate ? { threshold: 0, serverNoContextTakeover: false } : false,
-      handleProtocols: () => subprotocol ?? false,
+      perMessageDeflate: deflate === null ? false : { threshold: 0, zlibDeflateOptions: { memLevel: 5 } },
     });
+    const own = this.#server.defaultHeaders().split('\r\n');
     acceptor.on('headers', (lines) => {
-      lines.push(
-        ...this.#server
-          .defaultHeaders()
-          .split('\r\n')
-          .filter((line) => line !== ''),
-      );
-      for (const [name, value] of headers) lines.push(`${decode(name)}: ${decode(value)}`);
+      lines.push(...own.filter((line) => line !== ''));
+      for (const [name, value] of headers) lines.push(`${decode(name).toLowerCase()}: ${decode(value)}`);
+      // Last, whatever the client has offered.
+      if (subprotocol !== null) lines.push(`Sec-WebSocket-Protocol: ${subprotocol}`);
     });
-    acceptor.on('wsClientError', (error) => this.#answer(400, [], error.message));
-    const fields = Object.fromEntries(this.#head.headers);
+    // What was agreed is all that is left to accept.
+    const fields = { upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': key };
     const request = {
-      method: this.#head.method,
-      url: this.#head.target,
-      headers: fields,
+      method: 'GET',
+      headers: deflate === null ? fields : { ...fields, 'sec-websocket-extensions': deflate },
     } as unknown as IncomingMessage;
     await new Promise<void>((done) => {
       this.#socket.once('close', done);
@@ -173,6 +177,7 @@ export class WebSocketSession {
   #opened(webSocket: WebSocket): void {
     this.#webSocket = webSocket;
     this.#state = 'open';
+    this.#server.log.info('connection open');
     this.#socket.resume();
     webSocket.on('message', (data: Buffer, isBinary: boolean) => {
       loopGil.enter();
@@ -199,14 +204,18 @@ export class WebSocketSession {
     this.#pings.unref();
   }
 
-  /** Answers the handshake with an ordinary response and closes. */
-  #answer(status: number, headers: readonly AsgiHeader[], body: string): void {
+  /** Answers the handshake with an ordinary response and closes. What the application does not say of it is filled in. */
+  #answer(status: number, headers: readonly AsgiHeader[], body: Buffer): void {
     this.#state = 'closed';
-    const fields = headers.map(([name, value]) => `${decode(name)}: ${decode(value)}\r\n`).join('');
-    const hasLength = /^content-length:/im.test(fields);
-    const own = hasLength ? '' : `content-length: ${body.length}\r\n`;
-    const type = fields === '' ? 'content-type: text/plain; charset=utf-8\r\n' : '';
-    const head = `HTTP/1.1 ${status} ${PYTHON_PHRASES[status] ?? ''}\r\n${this.#server.defaultHeaders()}${fields}${type}${own}connection: close\r\n\r\n`;
-    this.#socket.end(Buffer.from(head + body, 'latin1'));
+    const lines = headers.map(([name, value]) => `${decode(name)}: ${decode(value)}`);
+    const given = new Set(headers.map(([name]) => decode(name).toLowerCase()));
+    const fields = { Date: httpDate(), Connection: 'close', 'Content-Length': body.length, 'Content-Type': PLAIN_TEXT };
+    for (const [name, value] of Object.entries(fields)) {
+      if (!given.has(name.toLowerCase())) lines.push(`${name}: ${value}`);
+    }
+    const reason = PYTHON_PHRASES[status] ?? '';
+    this.#server.log.info(`connection rejected (${status} ${reason})`);
+    this.#socket.write(Buffer.from(`HTTP/1.1 ${status} ${reason}\r\n${lines.join('\r\n')}\r\n\r\n`, 'latin1'));
+    this.#socket.end(body);
   }
 }

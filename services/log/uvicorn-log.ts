@@ -23,9 +23,13 @@ const STATUS_COLORS = ['', '97', '32', '33', '31', '91'];
 
 const paint = (code: string, text: string): string => `\u001b[${code}m${text}\u001b[0m`;
 
+// What encodeURI() leaves alone and Python's quote() does not.
+const UNQUOTED = /[?#()'!*,;:@&=+$]/g;
+const percent = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
+
 /** The path and query of a scope as an access line shows them. */
-export function pathWithQuery(scope: HttpScope): string {
-  const path = encodeURI(scope.path).replace(/[?#]/g, encodeURIComponent);
+export function pathWithQuery(scope: Pick<HttpScope, 'path' | 'query_string'>): string {
+  const path = encodeURI(scope.path).replace(UNQUOTED, percent);
   const query = Buffer.from(scope.query_string).toString('latin1');
   return query === '' ? path : `${path}?${query}`;
 }

@@ -6,6 +6,7 @@ import { type RunningProxy, startProxy } from '../proxy/start-proxy.ts';
 import { type Running, rawRequest } from '../services/server-process.ts';
 import { CORPUS } from './app-servers/corpus.ts';
 import { ASKS, bytesOf } from './app-servers/endpoints.ts';
+import { HANDSHAKE_SCENARIO } from './app-servers/handshakes.ts';
 import { findPeers, type Side } from './app-servers/peers.ts';
 import { SCENARIOS } from './app-servers/scenarios.ts';
 
@@ -105,8 +106,11 @@ describe.skipIf(!sides).each([
 });
 
 describe.skipIf(!sides)('what happens when', { timeout: 60_000 }, () => {
-  it.concurrent.each(SCENARIOS.map((each) => [each.name, each] as const))('%s', async (_, scenario) => {
-    const seen = await both((side) => scenario.run(side));
-    expect(seen.ours).toEqual(seen.real);
-  });
+  it.concurrent.each([...SCENARIOS, HANDSHAKE_SCENARIO].map((each) => [each.name, each] as const))(
+    '%s',
+    async (_, scenario) => {
+      const seen = await both((side) => scenario.run(side));
+      expect(seen.ours).toEqual(seen.real);
+    },
+  );
 });
