@@ -178,7 +178,10 @@ export class Gil {
     Atomics.store(words, LOCKED, 0);
     Atomics.notify(words, LOCKED, 1);
     // The bound is for the case that the thread which asked has given up meanwhile: it must not hold us for ever.
-    if (isForced && Atomics.load(words, WAITING) > 0) Atomics.wait(words, SWITCHES, seen, this.#intervalMs * 2);
+    if (!isForced || Atomics.load(words, WAITING) === 0) return;
+    const start = performance.now();
+    Atomics.wait(words, SWITCHES, seen, this.#intervalMs * 2);
+    meter.gilWaitMs += performance.now() - start;
   }
 
   #add(sum: number, amount: number): void {

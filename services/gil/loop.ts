@@ -4,6 +4,7 @@
  * Without other threads there is nobody to contend with, and nothing is done.
  */
 import type { Gil } from './gil.ts';
+import { meter } from './meter.ts';
 
 /** The lock of this process's event loop. */
 class LoopGil {
@@ -18,6 +19,7 @@ class LoopGil {
   enter(): void {
     const gil = this.#gil;
     if (gil === null || gil.isHeld) return;
+    meter.gilWaitAtTakeMs = meter.gilWaitMs;
     gil.acquire();
     setImmediate(() => gil.release());
   }

@@ -5,6 +5,8 @@
 export const meter = {
   /** Waiting for the GIL. */
   gilWaitMs: 0,
+  /** What gilWaitMs was when this thread turned to what it does now: it waits for the GIL before it can read a request. */
+  gilWaitAtTakeMs: 0,
   /** In blocking calls. */
   ioMs: 0,
   /** CPU time that an application asked for by burn() and native(). */

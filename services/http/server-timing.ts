@@ -1,8 +1,8 @@
 /**
  * What this hop knows about where a request's time went, as a Server-Timing field: queue (from X-Request-Start to the moment at
- * which a worker took it), app, cpu, gil, python (the part of cpu that the cost model has spent), io, and the calls that timed() has
- * measured, all in ms. Sent only when the request carries X-Request-Start, which a proxy sets, so that a direct answer is byte for
- * byte the original's.
+ * which a worker took it; a thread does before it has the GIL), app, cpu, gil, python (the part of cpu that the cost model has
+ * spent), io, and the calls that timed() has measured, all in ms. Sent only when the request carries X-Request-Start, which a
+ * proxy sets, so that a direct answer is byte for byte the original's.
  */
 import { meter } from '../gil/meter.ts';
 import { threadCpuMs } from '../gil/python.ts';
@@ -24,15 +24,19 @@ export class ServerTiming {
   /** What timed() has measured for this request. */
   readonly timings: Timing[] = [];
   readonly #queueMs: number;
-  readonly #start = performance.now();
-  readonly #gil = meter.gilWaitMs;
+  readonly #start: number;
+  readonly #gil: number;
   readonly #io = meter.ioMs;
   readonly #python = meter.pythonMs;
   readonly #cpu = threadCpuMs();
 
   constructor(requestStart: string) {
-    const queued = now() - requestStartMs(requestStart);
-    this.#queueMs = Math.max(queued, 0);
+    const queued = Math.max(now() - requestStartMs(requestStart), 0) || 0;
+    // A thread that took the connection and then waited for the GIL, also to read the request, was no longer queueing for a worker.
+    const waited = Math.min(meter.gilWaitMs - meter.gilWaitAtTakeMs, queued);
+    this.#queueMs = queued - waited;
+    this.#start = performance.now() - waited;
+    this.#gil = meter.gilWaitMs - waited;
   }
 
   /** The field's value at this moment; an entry that is zero and says nothing is left out. */

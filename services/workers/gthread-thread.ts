@@ -7,6 +7,7 @@ import { AppImportError, importGunicornApp } from '../app-import.ts';
 import { settleBoot, spend, useCreditAccount, usePythonCost } from '../cost/bill.ts';
 import { pythonCostFactor } from '../cost/profile.ts';
 import { Gil } from '../gil/gil.ts';
+import { meter } from '../gil/meter.ts';
 import { setGil } from '../gil/python.ts';
 import { BlockingSocket } from '../http/blocking-socket.ts';
 import { requestRules } from '../http/rules.ts';
@@ -105,6 +106,7 @@ async function main(): Promise<void> {
   const turn = (): void => {
     const slot = queue.pop(index);
     if (slot < 0) return;
+    meter.gilWaitAtTakeMs = meter.gilWaitMs;
     gil.acquire();
     let outcome: ReturnType<typeof serve> = 'close';
     try {

@@ -95,6 +95,21 @@ describe('the gthread worker', () => {
     expect(`${one?.head}${two?.head}`).toMatch(/gil;dur=[1-9]/);
   });
 
+  it('counts it from the moment at which a thread took the request, before it could read it', async () => {
+    let isBurning = true;
+    const burning = get(running.port, '/cpu?ms=1000').finally(() => {
+      isBurning = false;
+    });
+    let head = '';
+    while (isBurning && !head.includes('gil;dur=')) {
+      const answer = await get(running.port, '/', `X-Request-Start: t=${Date.now()}\r\n`);
+      head = answer?.head ?? '';
+    }
+    // This request runs no Python that would have to hand the lock over: it waits only to be read.
+    expect(head).toMatch(/app;dur=[1-9].*gil;dur=[1-9]/);
+    await burning;
+  });
+
   it('exits as one process when a thread crashes, and heals', async () => {
     const from = running.server.log.length;
     const bystander = get(running.port, '/io?ms=5000');
