@@ -17,6 +17,7 @@ import {
   showSetting,
   UsageError,
 } from './settings/gunicorn-settings.ts';
+import { checkGunicornTls } from './settings/gunicorn-tls-rows.ts';
 import { PythonLiteralError } from './settings/python-literals.ts';
 import { printSettings } from './settings/setting.ts';
 import { versionProfile } from './versions.ts';
@@ -40,6 +41,7 @@ function help(): string {
 
 function arbiterOptions(command: GunicornCommand): Omit<ArbiterOptions, 'reload'> {
   const { kind, shown } = workerClass(command.settings);
+  checkGunicornTls(command.settings);
   return {
     settings: command.settings,
     app: command.app ?? '',
@@ -52,6 +54,7 @@ function arbiterOptions(command: GunicornCommand): Omit<ArbiterOptions, 'reload'
 
 async function check(command: GunicornCommand): Promise<number> {
   workerClass(command.settings);
+  checkGunicornTls(command.settings);
   if (command.settings.print_config) console.log(printSettings({ ...command.settings }, showPlain));
   try {
     await importGunicornApp(command.app ?? '', importDirectories(command));

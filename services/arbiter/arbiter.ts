@@ -121,7 +121,7 @@ export class Arbiter {
     const inherited = adoptFromOldMaster();
     this.#listeners = inherited ?? (await this.#bind());
     this.#log.debug('Arbiter booted');
-    this.#log.info(`Listening at: ${this.#listeners.map((listener) => listener.name).join(',')} (${this.pid})`);
+    this.#log.info(`Listening at: ${this.#addresses()} (${this.pid})`);
     this.#log.info(`Using worker: ${this.#options.workerClassName}`);
     if (
       settings.worker_connections - settings.threads <= 0 &&
@@ -134,6 +134,11 @@ export class Arbiter {
     }
     this.#hook('when_ready');
     process.title = `gunicorn: master [${this.#procName}]`;
+  }
+
+  #addresses(): string {
+    const names = this.#listeners.map(({ name }) => name).join(',');
+    return this.#settings.certfile === null ? names : names.replaceAll('http://', 'https://');
   }
 
   #bind(): Promise<Listener[]> {
@@ -217,7 +222,7 @@ export class Arbiter {
     if (JSON.stringify(before) !== JSON.stringify(settings.bind)) {
       for (const listener of this.#listeners) listener.close(true);
       this.#listeners = await this.#bind();
-      this.#log.info(`Listening at: ${this.#listeners.map((listener) => listener.name).join(',')}`);
+      this.#log.info(`Listening at: ${this.#addresses()}`);
     }
     this.#hook('on_reload');
     this.#pidfile?.unlink();

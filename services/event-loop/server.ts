@@ -7,6 +7,7 @@ import tls from 'node:tls';
 import type { AsgiApp, HttpScope, WebSocketScope } from '../asgi.ts';
 import type { AllowList } from '../http/allow-list.ts';
 import { httpDate } from '../http/http-date.ts';
+import { acceptsClient, type TlsFiles, tlsOptions } from '../tls-options.ts';
 import { Connection } from './connection.ts';
 import type { Cycle, CycleServer } from './cycle.ts';
 import type { Handshake } from './handshake.ts';
@@ -38,7 +39,7 @@ export interface AsgiConfig {
   readonly webSocketPingTimeoutMs: number;
   readonly webSocketDeflate: boolean;
   readonly backlog: number;
-  readonly tls: tls.TlsOptions | null;
+  readonly tls: TlsFiles | null;
 }
 
 /** Where to accept: a bound descriptor, or an address of our own to bind. */
@@ -118,8 +119,15 @@ export class AsgiServer {
     const unixPath = 'path' in address ? address.path : 'fd' in address ? address.unixPath : null;
     const onSocket = (socket: Socket): void => void new Connection(socket, this, unixPath);
     const options = { allowHalfOpen: true };
-    const server = this.config.tls
-      ? tls.createServer({ ...this.config.tls, ...options }, onSocket).on('tlsClientError', () => {})
+    const files = this.config.tls;
+    const onTlsSocket = (socket: tls.TLSSocket): void => {
+      if (files && acceptsClient(socket, files)) onSocket(socket);
+      else socket.destroy();
+    };
+    const server = files
+      ? tls
+          .createServer({ ...tlsOptions(files), ...options, ALPNProtocols: ['http/1.1'] }, onTlsSocket)
+          .on('tlsClientError', () => {})
       : net.createServer(options, onSocket);
     const where = 'fd' in address ? { fd: address.fd } : address;
     return new Promise((done, fail) => {

@@ -23,13 +23,13 @@ export class BlockingSocket {
   readonly peer: Endpoint;
   readonly local: Endpoint;
   #unread: Buffer | null = null;
-  readonly #allowThreads: AllowThreads;
+  protected readonly allowThreads: AllowThreads;
 
   constructor(fd: number, peer: Endpoint, local: Endpoint, allowThreads: AllowThreads, unread: Buffer | null = null) {
     this.fd = fd;
     this.peer = peer;
     this.local = local;
-    this.#allowThreads = allowThreads;
+    this.allowThreads = allowThreads;
     this.#unread = unread;
   }
 
@@ -40,9 +40,14 @@ export class BlockingSocket {
       this.#unread = null;
       return kept;
     }
+    return this.receive();
+  }
+
+  /** One blocking read of the descriptor. */
+  protected receive(): Buffer {
     const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
     try {
-      const bytes = this.#allowThreads(() => readSync(this.fd, chunk, 0, CHUNK_BYTES, null));
+      const bytes = this.allowThreads(() => readSync(this.fd, chunk, 0, CHUNK_BYTES, null));
       return chunk.subarray(0, bytes);
     } catch (error) {
       throw gone(error);
@@ -62,10 +67,14 @@ export class BlockingSocket {
 
   /** Writes everything, blocking as long as it takes. Throws ClientGone when nobody is there to read it. */
   write(bytes: Uint8Array): void {
+    this.transmit(bytes);
+  }
+
+  protected transmit(bytes: Uint8Array): void {
     try {
       for (let at = 0; at < bytes.length; ) {
         const start = at;
-        at += this.#allowThreads(() => writeSync(this.fd, bytes, start));
+        at += this.allowThreads(() => writeSync(this.fd, bytes, start));
       }
     } catch (error) {
       throw gone(error);

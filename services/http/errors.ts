@@ -102,6 +102,11 @@ export class RequestError extends Error {
   }
 }
 
+/** The client's TLS failed, so nothing can be answered; the message is OpenSSL's. */
+export class TlsFailure extends Error {
+  override readonly name = 'SSLError';
+}
+
 /** The client went away, or sent nothing: the connection closes and nothing is answered. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone';

@@ -64,6 +64,7 @@ export function readRequest(
   number: number,
   request = new WsgiRequest(),
 ): WsgiRequest {
+  request.scheme = rules.scheme;
   let bytes = socket.read();
   if (bytes.length === 0) throw new ClientGone('');
   const more = (): void => {

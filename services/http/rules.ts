@@ -10,6 +10,8 @@ const DEFAULT_FIELD_BYTES = 8190;
 
 /** What a request must obey; sizes in bytes, 0 for no limit. */
 export interface RequestRules {
+  /** What a request has come by when no proxy says otherwise. */
+  readonly scheme: 'http' | 'https';
   readonly limitLine: number;
   readonly limitFields: number;
   readonly limitFieldBytes: number;
@@ -34,6 +36,7 @@ export function requestRules(settings: GunicornSettings): RequestRules {
   const limitFieldBytes =
     settings.limit_request_field_size > 0 ? settings.limit_request_field_size : DEFAULT_FIELD_BYTES;
   return {
+    scheme: settings.certfile === null ? 'http' : 'https',
     limitLine: Math.min(settings.limit_request_line, MAX_REQUEST_LINE),
     limitFields,
     limitFieldBytes,

@@ -11,7 +11,7 @@ import { collectTimings } from '../timed.ts';
 import type { Environ, WsgiApp, WsgiResult } from '../wsgi.ts';
 import type { BlockingSocket } from './blocking-socket.ts';
 import { createEnviron, type EnvironBase } from './environ.ts';
-import { ClientGone, errorPage, RequestError } from './errors.ts';
+import { ClientGone, errorPage, RequestError, TlsFailure } from './errors.ts';
 import { readRequest, WsgiRequest } from './request.ts';
 import { WsgiResponse } from './response.ts';
 import type { RequestRules } from './rules.ts';
@@ -53,6 +53,10 @@ export function serveRequest(server: WsgiServer, socket: BlockingSocket, number:
   } catch (error) {
     if (error instanceof ClientGone) {
       server.log.debug(`Ignored premature client disconnection. ${error.message}`);
+      return 'close';
+    }
+    if (error instanceof TlsFailure) {
+      server.log.warning(`Invalid request from ip=${socket.peer.address}: ${error.message}`);
       return 'close';
     }
     if (response?.isHeadSent) {

@@ -92,21 +92,19 @@ export function asgiConfig(settings: UvicornSettings, env: NodeJS.ProcessEnv = p
     webSocketPingTimeoutMs: settings.ws_ping_timeout * 1000,
     webSocketDeflate: /^(1|true|t|yes|y|on)$/i.test(settings.ws_per_message_deflate),
     backlog: settings.backlog,
-    tls: tlsOptions(settings),
+    tls: tlsFiles(settings),
   };
 }
 
-function tlsOptions(settings: UvicornSettings): AsgiConfig['tls'] {
+function tlsFiles(settings: UvicornSettings): AsgiConfig['tls'] {
   if (settings.ssl_certfile === null && settings.ssl_keyfile === null) return null;
   if (settings.ssl_certfile === null) throw new Error('ssl_keyfile needs ssl_certfile beside it');
   return {
-    cert: readFileSync(settings.ssl_certfile),
-    key: readFileSync(settings.ssl_keyfile ?? settings.ssl_certfile),
-    ALPNProtocols: ['http/1.1'],
-    requestCert: settings.ssl_cert_reqs > 0,
-    rejectUnauthorized: settings.ssl_cert_reqs === 2,
-    ...(settings.ssl_keyfile_password === null ? {} : { passphrase: settings.ssl_keyfile_password }),
-    ...(settings.ssl_ca_certs === null ? {} : { ca: readFileSync(settings.ssl_ca_certs) }),
-    ...(settings.ssl_ciphers === null ? {} : { ciphers: settings.ssl_ciphers }),
+    certFile: settings.ssl_certfile,
+    keyFile: settings.ssl_keyfile,
+    keyPassword: settings.ssl_keyfile_password,
+    caFile: settings.ssl_ca_certs,
+    certReqs: settings.ssl_cert_reqs,
+    ciphers: settings.ssl_ciphers,
   };
 }

@@ -12,6 +12,7 @@ import { setGil } from '../gil/python.ts';
 import { BlockingSocket } from '../http/blocking-socket.ts';
 import { requestRules } from '../http/rules.ts';
 import { serveRequest, type WsgiServer } from '../http/serve.ts';
+import { type EngineLine, TlsBlockingSocket } from '../http/tls-socket.ts';
 import { GunicornLog } from '../log/gunicorn-log.ts';
 import { setRuntime } from '../runtime.ts';
 import { readHooks } from '../settings/gunicorn-settings.ts';
@@ -24,7 +25,7 @@ import { ThreadQueue } from './thread-queue.ts';
 const DATA_TIMEOUT_MS = 5000;
 const DRAIN_BYTES = 65536;
 
-const { start, gil: gilState, credit, queue: memory, index } = workerData as ThreadStart;
+const { start, gil: gilState, credit, queue: memory, tls, index } = workerData as ThreadStart;
 const port = parentPort!;
 const tell = (message: ThreadMessage): void => port.postMessage(message);
 const name = `ThreadPoolExecutor-0_${index}`;
@@ -60,18 +61,35 @@ function countRequest(): boolean {
   return !queue.isAlive || settings.keepalive === 0 || queue.keptAlive >= maxKept;
 }
 
-function serve(server: WsgiServer, slot: number): 'keep-alive' | 'pipelined' | 'defer' | 'close' {
+type Outcome = Extract<ThreadMessage, { kind: 'done' }>['outcome'];
+
+function serve(server: WsgiServer, slot: number): Outcome {
   const first = gil.allowThreads(() => queue.takeData(slot, DATA_TIMEOUT_MS));
   if (first === null) return 'defer';
   if (first.length === 0) return 'close';
   const local = { address: listener?.address ?? '', port: listener?.port ?? null };
-  const socket = new BlockingSocket(queue.fd(slot), queue.peer(slot), local, gil.allowThreads, first);
   const number = queue.nextNumber(slot);
+  if (tls) return serveOverTls(server, slot, number, tls, first);
+  const socket = new BlockingSocket(queue.fd(slot), queue.peer(slot), local, gil.allowThreads, first);
   if (serveRequest(server, socket, number, DRAIN_BYTES) === 'close') return 'close';
   const rest = socket.pending;
   if (!rest) return 'keep-alive';
   // A pipelined request that was read already would not make the socket readable again.
   queue.setData(slot, rest);
+  return 'pipelined';
+}
+
+function serveOverTls(server: WsgiServer, slot: number, number: number, line: EngineLine, first: Buffer): Outcome {
+  const local = { address: listener?.address ?? '', port: listener?.port ?? null };
+  const connection = { fd: queue.fd(slot), peer: queue.peer(slot), local, id: slot };
+  const socket = new TlsBlockingSocket(connection, line, gil.allowThreads, first, number === 1);
+  if (serveRequest(server, socket, number, DRAIN_BYTES) === 'close') {
+    socket.drop();
+    return 'close';
+  }
+  if (!socket.keepPending()) return 'keep-alive';
+  // The decrypted rest is with the engine; this only says that there is one.
+  queue.setData(slot, Buffer.alloc(1));
   return 'pipelined';
 }
 

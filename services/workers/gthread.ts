@@ -11,7 +11,9 @@ import { creditAccount, creditor } from '../cost/bill.ts';
 import { pythonCostFactor } from '../cost/profile.ts';
 import { publishGauges } from '../gil/gauges.ts';
 import { createGil, Gil, type GilState } from '../gil/gil.ts';
+import { type EngineLine, startTlsEngine } from '../http/tls-socket.ts';
 import type { NetHandle } from '../net-handle.ts';
+import { gunicornTls } from '../settings/gunicorn-tls-rows.ts';
 import type { WorkerStart } from './start.ts';
 import { peerOf } from './sync.ts';
 import { FIRST_READ_BYTES, ThreadQueue, type ThreadQueueMemory, threadQueueMemory } from './thread-queue.ts';
@@ -29,6 +31,8 @@ export interface ThreadStart {
   /** Where the main thread leaves what it has used for requests. */
   readonly credit: SharedArrayBuffer;
   readonly queue: ThreadQueueMemory;
+  /** The way to the engine of TLS, if there is TLS. */
+  readonly tls: EngineLine | null;
   readonly index: number;
 }
 
@@ -58,9 +62,12 @@ export async function runGthread(worker: Worker): Promise<void> {
   publishGauges(state);
   const credit = creditAccount();
   const memory = threadQueueMemory(settings.threads, settings.worker_connections);
+  const files = gunicornTls(settings);
+  const lines = files ? await startTlsEngine(files, settings.threads) : [];
   const threads = Array.from({ length: settings.threads }, (_, index) => {
-    const data: ThreadStart = { start, gil: state, credit, queue: memory, index };
-    return new Thread(PROGRAM, { workerData: data });
+    const tls = lines[index] ?? null;
+    const data: ThreadStart = { start, gil: state, credit, queue: memory, tls, index };
+    return new Thread(PROGRAM, { workerData: data, transferList: tls ? [tls.port] : [] });
   });
   const master = new GthreadMain(worker, new Gil(state, settings.threads + 1), new ThreadQueue(memory), threads);
   master.noteCpu = creditor(credit, pythonCostFactor(settings.python_cost) > 0);

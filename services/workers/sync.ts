@@ -7,7 +7,9 @@ import { BlockingSocket } from '../http/blocking-socket.ts';
 import type { EnvironBase } from '../http/environ.ts';
 import { requestRules } from '../http/rules.ts';
 import { serveRequest, type WsgiServer } from '../http/serve.ts';
+import { type EngineLine, startTlsEngine, TlsBlockingSocket } from '../http/tls-socket.ts';
 import type { NetHandle, SocketName } from '../net-handle.ts';
+import { gunicornTls } from '../settings/gunicorn-tls-rows.ts';
 import { versionProfile } from '../versions.ts';
 import type { WsgiApp } from '../wsgi.ts';
 import { closeGracefully, whenClosed } from './graceful-close.ts';
@@ -31,7 +33,9 @@ export function peerOf(client: NetHandle): { address: string; port: number | nul
 }
 
 /** Accepts and serves until the worker is told to stop. */
-export function runSync(worker: Worker, app: WsgiApp): void {
+export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
+  const files = gunicornTls(worker.settings);
+  const [line] = files ? await startTlsEngine(files, 1) : [];
   const server: WsgiServer = {
     app,
     rules: requestRules(worker.settings),
@@ -56,7 +60,7 @@ export function runSync(worker: Worker, app: WsgiApp): void {
   for (const listener of worker.listeners) {
     listener.handle.onconnection = (status, client) => {
       if (status < 0 || !client) return;
-      serveConnection(worker, server, listener, client);
+      serveConnection(worker, server, listener, client, line);
     };
     const status = listener.handle.listen(worker.settings.backlog);
     if (status < 0) throw new Error(`cannot listen at ${listener.name}: errno ${-status}`);
@@ -65,12 +69,21 @@ export function runSync(worker: Worker, app: WsgiApp): void {
 
 const directly = <Result>(call: () => Result): Result => call();
 
-function serveConnection(worker: Worker, server: WsgiServer, listener: WorkerListener, client: NetHandle): void {
+function serveConnection(
+  worker: Worker,
+  server: WsgiServer,
+  listener: WorkerListener,
+  client: NetHandle,
+  line?: EngineLine,
+): void {
   worker.notify();
   client.setBlocking(true);
   client.setNoDelay?.(true);
   const local = { address: listener.address, port: listener.port };
-  const socket = new BlockingSocket(client.fd, peerOf(client), local, directly);
+  const connection = { fd: client.fd, peer: peerOf(client), local, id: 0 };
+  const socket = line
+    ? new TlsBlockingSocket(connection, line, directly, null, true)
+    : new BlockingSocket(connection.fd, connection.peer, local, directly);
   try {
     serveRequest(server, socket, 1);
   } catch (error) {

@@ -5,6 +5,7 @@
 import type { AsgiApp } from '../asgi.ts';
 import { AsgiServer } from '../event-loop/server.ts';
 import { useThreadPool } from '../gil/thread-pool.ts';
+import { gunicornTls } from '../settings/gunicorn-tls-rows.ts';
 import { asgiConfig, uvicornDefaults } from '../settings/uvicorn-settings.ts';
 import type { Worker } from './worker.ts';
 
@@ -21,6 +22,7 @@ export async function runUvicorn(worker: Worker, app: AsgiApp): Promise<void> {
       root_path: settings.root_path,
       ws_max_size: settings.websocket_max_message_size,
     }),
+    tls: gunicornTls(settings),
     lifespan: settings.asgi_lifespan as 'auto' | 'on' | 'off',
   };
   useThreadPool({ isGilOn: settings.gil === 'on', switchIntervalMs: settings.switch_interval });

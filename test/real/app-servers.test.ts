@@ -9,6 +9,7 @@ import { ASKS, bytesOf } from './app-servers/endpoints.ts';
 import { HANDSHAKE_SCENARIO } from './app-servers/handshakes.ts';
 import { findPeers, type Side } from './app-servers/peers.ts';
 import { SCENARIOS } from './app-servers/scenarios.ts';
+import { TLS_SCENARIOS } from './app-servers/tls-scenarios.ts';
 
 const peers = findPeers();
 if ('reason' in peers) console.log(`app-servers: skipped, ${peers.reason}`);
@@ -106,7 +107,7 @@ describe.skipIf(!sides).each([
 });
 
 describe.skipIf(!sides)('what happens when', { timeout: 60_000 }, () => {
-  it.concurrent.each([...SCENARIOS, HANDSHAKE_SCENARIO].map((each) => [each.name, each] as const))(
+  it.concurrent.each([...SCENARIOS, HANDSHAKE_SCENARIO, ...TLS_SCENARIOS].map((each) => [each.name, each] as const))(
     '%s',
     async (_, scenario) => {
       const seen = await both((side) => scenario.run(side));
