@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { importGunicornApp } from './app-import.ts';
 import { Arbiter, type ArbiterOptions } from './arbiter/arbiter.ts';
 import { checkCostSettings } from './cost/profile.ts';
+import { parseStatsdAddress } from './log/statsd.ts';
 import { traceback } from './python-repr.ts';
 import { formatOptions } from './settings/argparse.ts';
 import { GUNICORN_ROWS } from './settings/gunicorn-rows.ts';
@@ -39,9 +40,15 @@ function help(): string {
   return `${USAGE}\n\noptions:\n${standard}\n${formatOptions(GUNICORN_ROWS, showSetting)}\n\n${EXAMPLES}`;
 }
 
+// What is said in the master, at once, and not by each worker or at each request.
+function checkValues(settings: GunicornCommand['settings']): void {
+  checkGunicornTls(settings);
+  if (settings.statsd_host !== null) parseStatsdAddress(settings.statsd_host);
+}
+
 function arbiterOptions(command: GunicornCommand): Omit<ArbiterOptions, 'reload'> {
   const { kind, shown } = workerClass(command.settings);
-  checkGunicornTls(command.settings);
+  checkValues(command.settings);
   return {
     settings: command.settings,
     app: command.app ?? '',
@@ -54,7 +61,7 @@ function arbiterOptions(command: GunicornCommand): Omit<ArbiterOptions, 'reload'
 
 async function check(command: GunicornCommand): Promise<number> {
   workerClass(command.settings);
-  checkGunicornTls(command.settings);
+  checkValues(command.settings);
   if (command.settings.print_config) console.log(printSettings({ ...command.settings }, showPlain));
   try {
     await importGunicornApp(command.app ?? '', importDirectories(command));

@@ -12,6 +12,7 @@ import { GunicornLog } from '../log/gunicorn-log.ts';
 import type { GunicornSettings } from '../settings/gunicorn-settings.ts';
 import { versionProfile } from '../versions.ts';
 import { APP_LOAD_ERROR, WORKER_BOOT_ERROR } from '../workers/worker.ts';
+import { backlogOf } from './backlog.ts';
 import { bindListeners, CannotListen, type Listener, parseBindAddress, reserveAddresses } from './listeners.ts';
 import { Pidfile } from './pidfile.ts';
 import { adoptFromOldMaster, isReexec, startNewMaster } from './reexec.ts';
@@ -54,6 +55,7 @@ export class Arbiter {
   #log: GunicornLog;
   #listeners: Listener[] = [];
   #numWorkers: number;
+  #reportedWorkers: number | null = null;
   #workerAge = 0;
   #pidfile: Pidfile | null = null;
   #name = 'Master';
@@ -307,7 +309,19 @@ export class Arbiter {
       await sleep(100 * Math.random());
     }
     const byAge = [...this.workers.values()].sort((one, other) => one.age - other.age);
-    for (const worker of byAge.slice(0, Math.max(0, byAge.length - this.#numWorkers))) worker.kill('SIGTERM');
+    const surplus = Math.max(0, byAge.length - this.#numWorkers);
+    for (const worker of byAge.slice(0, surplus)) worker.kill('SIGTERM');
+    this.#report(byAge.length - surplus);
+  }
+
+  #report(workers: number): void {
+    if (this.#reportedWorkers !== workers) {
+      this.#reportedWorkers = workers;
+      this.#log.gauge('gunicorn.workers', workers, `${workers} workers`);
+    }
+    if (!this.#settings.enable_backlog_metric) return;
+    const backlog = backlogOf(this.#listeners);
+    if (backlog >= 0) this.#log.histogram('gunicorn.backlog', backlog, `socket backlog: ${backlog}`);
   }
 
   #spawnWorker(): void {

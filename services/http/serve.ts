@@ -93,7 +93,7 @@ function run(server: WsgiServer, socket: BlockingSocket, request: WsgiRequest, r
       for (const piece of result) response.write(piece);
       response.close();
     } finally {
-      if (log.hasAccessLog) log.access(record(socket, request, environ, response, performance.now() - started));
+      if (log.wantsAccess) log.access(record(socket, request, environ, response, performance.now() - started));
       result.close?.();
     }
   } finally {
@@ -139,7 +139,7 @@ function answerError(server: WsgiServer, socket: BlockingSocket, request: WsgiRe
     const about = request ? `${request.method} ${request.uri}` : '(no URI read)';
     server.log.exception(`Error handling request ${about}`, error);
   }
-  if (request && server.log.hasAccessLog) {
+  if (request && server.log.wantsAccess) {
     const response = { status: `${status} ${reason}`, sentBytes: 0, headers: [] };
     server.log.access(record(socket, request, {}, response, 0));
   }

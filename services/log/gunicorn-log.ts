@@ -5,6 +5,7 @@
 import { traceback } from '../python-repr.ts';
 import type { GunicornSettings } from '../settings/gunicorn-settings.ts';
 import { LogFile } from './log-file.ts';
+import { parseStatsdAddress, Statsd } from './statsd.ts';
 
 const LEVELS = { debug: 10, info: 20, warning: 30, error: 40, critical: 50 } as const;
 type Level = keyof typeof LEVELS;
@@ -121,6 +122,7 @@ export class GunicornLog {
   #errors: LogFile;
   #accesses: LogFile | null;
   #format: (record: AccessRecord) => string;
+  readonly #statsd: Statsd | null;
 
   constructor(settings: GunicornSettings) {
     const level = settings.loglevel.toLowerCase();
@@ -128,6 +130,8 @@ export class GunicornLog {
     this.#errors = open(settings.errorlog, 2);
     this.#accesses = settings.accesslog === null ? null : open(settings.accesslog, 1);
     this.#format = compile(settings.access_log_format);
+    const { statsd_host: host, statsd_prefix: prefix, dogstatsd_tags: tags } = settings;
+    this.#statsd = host === null ? null : new Statsd(parseStatsdAddress(host), prefix, tags);
   }
 
   debug(message: string): void {
@@ -140,19 +144,35 @@ export class GunicornLog {
 
   warning(message: string): void {
     this.#line('warning', message);
+    this.#statsd?.increment('gunicorn.log.warning');
   }
 
   error(message: string): void {
     this.#line('error', message);
+    this.#statsd?.increment('gunicorn.log.error');
   }
 
   critical(message: string): void {
     this.#line('critical', message);
+    this.#statsd?.increment('gunicorn.log.critical');
   }
 
   /** An error with where it came from, as logging.exception() writes it. */
   exception(message: string, error: unknown): void {
     this.#line('error', `${message}\n${traceback(error)}`);
+    this.#statsd?.increment('gunicorn.log.exception');
+  }
+
+  /** A state of the master, for the log and for statsd. */
+  gauge(name: string, value: number, message: string): void {
+    this.#statsd?.gauge(name, value);
+    this.debug(message);
+  }
+
+  /** A sample of such a state. */
+  histogram(name: string, value: number, message: string): void {
+    this.#statsd?.histogram(name, value);
+    this.debug(message);
   }
 
   /** The descriptor of the error log, for what an application prints. */
@@ -160,14 +180,20 @@ export class GunicornLog {
     return this.#errors.fd;
   }
 
-  get hasAccessLog(): boolean {
-    return this.#accesses !== null;
+  /** Whether access() has anybody to tell. */
+  get wantsAccess(): boolean {
+    return this.#accesses !== null || this.#statsd !== null;
   }
 
   access(record: AccessRecord): void {
-    if (!this.#accesses) return;
-    refresh(Date.now());
-    this.#accesses.write(this.#format(record));
+    if (this.#accesses) {
+      refresh(Date.now());
+      this.#accesses.write(this.#format(record));
+    }
+    if (!this.#statsd) return;
+    this.#statsd.timer('gunicorn.request.duration', record.durationMs);
+    this.#statsd.increment('gunicorn.requests');
+    this.#statsd.increment(`gunicorn.request.status.${Number.parseInt(record.status, 10)}`);
   }
 
   /** A whole access line, for servers that have a format of their own. */
@@ -188,6 +214,7 @@ export class GunicornLog {
   close(): void {
     this.#errors.close();
     this.#accesses?.close();
+    this.#statsd?.close();
   }
 
   #line(level: Level, message: string): void {

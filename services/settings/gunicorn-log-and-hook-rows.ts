@@ -6,7 +6,6 @@ import type { SettingRow } from './setting.ts';
 
 const ACCESS_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"';
 const NO_SYSLOG = 'Portico writes logs to files and to the standard streams only';
-const NO_STATSD = 'Portico has no statsd client; scrape its metrics instead';
 
 /** The rows of this part. */
 export const LOG_AND_HOOK_ROWS = [
@@ -147,8 +146,7 @@ export const LOG_AND_HOOK_ROWS = [
     kind: 'string?',
     default: null,
     metavar: 'STATSD_ADDR',
-    doc: 'Where statsd listens.',
-    unhonoured: NO_STATSD,
+    doc: 'Where statsd listens, HOST:PORT; metrics are sent there.',
   },
   {
     section: 'Logging',
@@ -157,8 +155,7 @@ export const LOG_AND_HOOK_ROWS = [
     kind: 'string',
     default: '',
     metavar: 'STATSD_PREFIX',
-    doc: 'What statsd names begin with.',
-    unhonoured: NO_STATSD,
+    doc: 'What the names of metrics begin with.',
   },
   {
     section: 'Logging',
@@ -167,8 +164,7 @@ export const LOG_AND_HOOK_ROWS = [
     kind: 'string',
     default: '',
     metavar: 'DOGSTATSD_TAGS',
-    doc: 'Tags for statsd.',
-    unhonoured: NO_STATSD,
+    doc: 'Tags for all metrics, TAG:VALUE, separated by commas.',
   },
   {
     section: 'Logging',
@@ -176,8 +172,7 @@ export const LOG_AND_HOOK_ROWS = [
     flags: ['--enable-backlog-metric'],
     kind: 'bool',
     default: false,
-    doc: 'Log the depth of the listen queue at level debug.',
-    unhonoured: NO_STATSD,
+    doc: 'Send the depth of the listen queue to statsd, and log it at level debug.',
   },
   {
     section: 'Server Hooks',

@@ -9,6 +9,7 @@ import { ASKS, bytesOf } from './app-servers/endpoints.ts';
 import { HANDSHAKE_SCENARIO } from './app-servers/handshakes.ts';
 import { findPeers, type Side } from './app-servers/peers.ts';
 import { SCENARIOS } from './app-servers/scenarios.ts';
+import { STATSD_SCENARIO } from './app-servers/statsd-scenario.ts';
 import { TLS_SCENARIOS } from './app-servers/tls-scenarios.ts';
 
 const peers = findPeers();
@@ -107,11 +108,10 @@ describe.skipIf(!sides).each([
 });
 
 describe.skipIf(!sides)('what happens when', { timeout: 60_000 }, () => {
-  it.concurrent.each([...SCENARIOS, HANDSHAKE_SCENARIO, ...TLS_SCENARIOS].map((each) => [each.name, each] as const))(
-    '%s',
-    async (_, scenario) => {
-      const seen = await both((side) => scenario.run(side));
-      expect(seen.ours).toEqual(seen.real);
-    },
-  );
+  it.concurrent.each(
+    [...SCENARIOS, HANDSHAKE_SCENARIO, STATSD_SCENARIO, ...TLS_SCENARIOS].map((each) => [each.name, each] as const),
+  )('%s', async (_, scenario) => {
+    const seen = await both((side) => scenario.run(side));
+    expect(seen.ours).toEqual(seen.real);
+  });
 });
