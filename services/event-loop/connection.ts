@@ -8,7 +8,6 @@ import { loopGil } from '../gil/loop.ts';
 import { unquote } from '../http/environ.ts';
 import { Cycle, type CycleConnection, serviceUnavailable } from './cycle.ts';
 import { Flag } from './flow.ts';
-import { checkHandshake, isRefusal, phrase, type Refusal, refusalBytes } from './handshake.ts';
 import { applyProxyHeaders } from './proxy-headers.ts';
 import { InvalidRequest, type RequestHandler, type RequestHead, RequestParser } from './request-parser.ts';
 import type { AsgiServer } from './server.ts';
@@ -69,9 +68,9 @@ export class Connection implements CycleConnection, RequestHandler {
       this.#parser.feed(bytes);
     } catch (error) {
       if (!(error instanceof InvalidRequest)) throw error;
-      const text = 'Invalid HTTP request received.';
-      this.#server.log.warning(text);
-      this.#answer400(text);
+      const { dialect } = this.#server.config;
+      if (dialect.logsUpgrades) this.#server.log.warning('Invalid HTTP request received.');
+      this.#refuse(dialect.invalid(error, this.#server.defaultHeaders()));
     }
   };
 
@@ -88,29 +87,32 @@ export class Connection implements CycleConnection, RequestHandler {
     this.writable.set();
   };
 
-  #answer400(text: string): void {
-    const head = `HTTP/1.1 400 Bad Request\r\n${this.#server.defaultHeaders()}content-type: text/plain; charset=utf-8\r\n`;
-    this.write(Buffer.from(`${head}content-length: ${text.length}\r\nconnection: close\r\n\r\n${text}`));
-    this.close();
-  }
-
-  onHead(head: RequestHead, rest: () => Buffer): boolean {
+  onHead(received: RequestHead, rest: () => Buffer): boolean {
     const { config } = this.#server;
+    const { dialect } = config;
+    const head = dialect.filter(received);
+    if (head instanceof Uint8Array) {
+      this.#takeOver();
+      this.#refuse(head);
+      return true;
+    }
     const upgrade = head.headers.findLast(([name]) => name === 'upgrade')?.[1].toLowerCase();
     const isWebSocket = head.isUpgrade && upgrade === 'websocket' && config.hasWebSockets;
     const scope = this.#scope(head, isWebSocket);
-    if (config.trusted) applyProxyHeaders(scope, head.headers, config.trusted);
+    if (config.trusted) applyProxyHeaders(scope, head.headers, config.trusted, dialect.believesClient);
     if (isWebSocket) {
-      const handshake = checkHandshake(head, config.webSocketDeflate);
+      const handshake = dialect.handshake(head, config.webSocketDeflate);
       this.#takeOver();
-      if (isRefusal(handshake)) this.#refuse(handshake);
-      else this.#server.onWebSocket(this.#socket, handshake, scope as WebSocketScope, rest());
+      if ('bytes' in handshake) {
+        if (handshake.log) this.#server.log.info(handshake.log);
+        this.#refuse(handshake.bytes);
+      } else this.#server.onWebSocket(this.#socket, handshake, scope as WebSocketScope, rest());
       return true;
     }
-    if (head.isUpgrade) this.#server.log.warning('Unsupported upgrade request.');
+    if (head.isUpgrade && dialect.logsUpgrades) this.#server.log.warning('Unsupported upgrade request.');
     const header = (name: string): string | undefined => head.headers.find(([each]) => each === name)?.[1];
     const cycle = new Cycle(scope as HttpScope, this, this.#server.forCycles, {
-      keepAlive: head.version !== '1.0' && head.keepsAlive && !this.#isLast,
+      keepAlive: (dialect.knowsHttp10 || head.version !== '1.0') && head.keepsAlive && !this.#isLast,
       expectsContinue: header('expect')?.toLowerCase() === '100-continue',
       requestStart: header('x-request-start') ?? null,
     });
@@ -172,9 +174,11 @@ export class Connection implements CycleConnection, RequestHandler {
     return { type: 'websocket', subprotocols, ...base };
   }
 
-  #refuse(refusal: Refusal): void {
-    this.#server.log.info(`connection rejected (${phrase(refusal)})`);
-    this.#socket.end(refusalBytes(refusal), () => this.#socket.destroy());
+  #refuse(answer: Buffer): void {
+    if (!this.#isTakenOver) {
+      this.write(answer);
+      this.close();
+    } else this.#socket.end(answer, () => this.#socket.destroy());
   }
 
   #takeOver(): void {

@@ -2,13 +2,12 @@
  * One request and its response on the ASGI side: the receive() and send() that the application gets, the head with Uvicorn's fields, the
  * framing of the body, and what happens when the application breaks the protocol. Mirrors RequestResponseCycle of Uvicorn.
  */
-
 import type { AsgiApp, AsgiHeader, HttpScope, ReceiveMessage, SendMessage } from '../asgi.ts';
 import { owe, settle } from '../cost/bill.ts';
 import { ServerTiming } from '../http/server-timing.ts';
-import { PYTHON_PHRASES } from '../http/status-phrases.ts';
 import { traceback } from '../python-repr.ts';
 import { collectTimings } from '../timed.ts';
+import type { Dialect } from './dialect.ts';
 import { Flag } from './flow.ts';
 
 const BAD_NAME = /[\x00-\x1f\x7f()<>@,;:[\]={} \t\\"]/;
@@ -28,11 +27,23 @@ export interface CycleConnection {
   onResponseComplete(): void;
 }
 
+/** A request that is over, for a log that is written then. */
+export interface DoneRequest {
+  readonly scope: HttpScope;
+  readonly status: number;
+  readonly headers: readonly AsgiHeader[];
+  readonly sentBytes: number;
+  readonly durationMs: number;
+}
+
 /** What a cycle needs of its server. */
 export interface CycleServer {
   readonly defaultHeaders: () => string;
   readonly logError: (message: string) => void;
+  readonly logWarning: (message: string) => void;
   readonly logAccess: ((scope: HttpScope, status: number) => void) | null;
+  readonly logDone: ((done: DoneRequest) => void) | null;
+  readonly dialect: Dialect;
 }
 
 class ProtocolError extends Error {
@@ -57,6 +68,13 @@ export class Cycle {
   #expectedBytes = 0;
   #body: Buffer[] = [];
   #bodyBytes = 0;
+  readonly #begun = performance.now();
+  #status = 500;
+  #headers: readonly AsgiHeader[] = [];
+  #sentBytes = 0;
+  #hasWarned = false;
+  // HTTP/1.0 without a length: the end of the connection is that of the body.
+  #endsWithConnection = false;
 
   constructor(
     scope: HttpScope,
@@ -102,10 +120,23 @@ export class Cycle {
         this.#connection.close();
       }
     } catch (error) {
-      this.#server.logError(`Exception in ASGI application\n${traceback(error)}`);
+      const text = this.#server.dialect.failure(this.isComplete);
+      if (text !== null) this.#server.logError(`${text}\n${traceback(error)}`);
       if (this.#isStarted) this.#connection.close();
       else await this.#send500();
+    } finally {
+      if (this.#isStarted) this.#server.logDone?.(this.#done());
     }
+  }
+
+  #done(): DoneRequest {
+    return {
+      scope: this.scope,
+      status: this.#status,
+      headers: this.#headers,
+      sentBytes: this.#sentBytes,
+      durationMs: performance.now() - this.#begun,
+    };
   }
 
   /** Gives the task up: what an application sees as CancelledError ends it, so the answer is the one to an error. */
@@ -118,6 +149,8 @@ export class Cycle {
   }
 
   readonly receive = async (): Promise<ReceiveMessage> => {
+    const isThere = this.#bodyBytes > 0 || !this.moreBody;
+    if (isThere && !this.#server.dialect.alwaysContinues) this.#waitsForContinue = false;
     if (this.#waitsForContinue && !this.#connection.isClosing) {
       this.#connection.write(Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'));
       this.#waitsForContinue = false;
@@ -158,8 +191,10 @@ export class Cycle {
     owe('uvicorn.request');
     settle();
     this.#server.logAccess?.(this.scope, status);
-    let head = `HTTP/1.1 ${status} ${PYTHON_PHRASES[status] ?? ''}\r\n${this.#server.defaultHeaders()}`;
-    let hasClose = false;
+    this.#status = status;
+    this.#headers = headers;
+    const { dialect } = this.#server;
+    let fields = '';
     for (const [nameBytes, valueBytes] of headers) {
       const name = latin1(nameBytes).toLowerCase();
       const value = latin1(valueBytes);
@@ -178,23 +213,29 @@ export class Cycle {
           .split(',')
           .some((token) => token.trim() === 'close')
       ) {
-        hasClose = true;
         this.keepAlive = false;
       }
-      head += `${name}: ${value}\r\n`;
+      fields += `${name}: ${value}\r\n`;
     }
-    if (!this.keepAlive && !hasClose) head += 'connection: close\r\n';
-    if (this.#isChunked === null && this.scope.method !== 'HEAD' && status !== 204 && status !== 304) {
-      this.#isChunked = true;
-      head += 'transfer-encoding: chunked\r\n';
+    const version = this.scope.http_version;
+    const isUnframed = this.#isChunked === null && this.scope.method !== 'HEAD' && status !== 204 && status !== 304;
+    const isChunked = isUnframed && !(dialect.knowsHttp10 && version === '1.0');
+    if (isChunked) this.#isChunked = true;
+    else if (isUnframed) {
+      this.#endsWithConnection = true;
+      this.keepAlive = false;
     }
+    const closes = !this.keepAlive;
+    let head = dialect.head({ version, status, fields, isChunked, closes }, this.#server.defaultHeaders());
     if (this.#timing) head += `server-timing: ${this.#timing.value()}\r\n`;
     this.#connection.cork();
     this.#connection.write(Buffer.from(`${head}\r\n`, 'latin1'));
   }
 
   #write(body: Buffer, moreBody: boolean): void {
-    if (this.scope.method === 'HEAD') this.#expectedBytes = 0;
+    if (this.scope.method !== 'HEAD') this.#sentBytes += body.length;
+    if (this.scope.method === 'HEAD') this.#dropBody(body);
+    else if (this.#endsWithConnection) this.#connection.write(body);
     else if (this.#isChunked) {
       if (body.length > 0) {
         this.#connection.cork();
@@ -213,6 +254,14 @@ export class Cycle {
     this.changed.set();
     if (!this.keepAlive) this.#connection.close();
     this.#connection.onResponseComplete();
+  }
+
+  #dropBody(body: Buffer): void {
+    this.#expectedBytes = 0;
+    if (body.length === 0 || this.#hasWarned || !this.#server.dialect.warnsOfBodies) return;
+    this.#hasWarned = true;
+    const what = `(method=HEAD status=${this.#status}); dropping per RFC 9110.`;
+    this.#server.logWarning(`ASGI app sent body bytes on a no-body response ${what}`);
   }
 
   async #send500(): Promise<void> {

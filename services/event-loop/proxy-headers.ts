@@ -26,6 +26,7 @@ export function applyProxyHeaders(
   scope: ForwardedScope,
   headers: readonly (readonly [string, string])[],
   trusted: AllowList,
+  believesClient = true,
 ): void {
   if (!trusted.has(scope.client?.[0] ?? null)) return;
   let proto: string | null = null;
@@ -37,7 +38,7 @@ export function applyProxyHeaders(
   if (proto !== null && ['http', 'https', 'ws', 'wss'].includes(proto)) {
     scope.scheme = scope.type === 'websocket' ? proto.replace('http', 'ws') : proto;
   }
-  if (forwarded.length === 0) return;
+  if (forwarded.length === 0 || !believesClient) return;
   const hosts = forwarded
     .join(', ')
     .split(',')

@@ -7,6 +7,13 @@
 /** A request that cannot be parsed; what exactly was wrong is for the log only. */
 export class InvalidRequest extends Error {
   override readonly name = 'InvalidRequest';
+  /** The same in the words of Gunicorn's parser, which tells the client. */
+  readonly text: string;
+
+  constructor(message: string, text = message) {
+    super(message);
+    this.text = text;
+  }
 }
 
 /** A parsed head. Names are in lower case; values hold one byte a character. */
@@ -53,6 +60,13 @@ const CHUNK_SIZE_LINE =
 const LENGTH_OVERFLOW = 2n ** 64n;
 /** A CR without LF, or LF without CR. */
 const BARE = /\r[^\n]|(?<!\r)\n/;
+
+const BAD_LINE = 'Invalid request line';
+const BAD_CHUNK = 'Invalid character in chunk size';
+const BARE_LF = 'Bare LF as line terminator, CRLF required (RFC 9112 section 2.2)';
+const BAD_LENGTH = 'Invalid Content-Length value';
+const TWO_LENGTHS = 'Duplicate Content-Length header';
+const BOTH_LENGTHS = 'Content-Length with Transfer-Encoding';
 
 const HEAD = 0;
 const LENGTH_BODY = 1;
@@ -155,12 +169,12 @@ export class RequestParser {
     const end = bytes.indexOf('\r\n');
     if (end < 0) {
       if (!CHUNK_SIZE_START.test(bytes.toString('latin1', 0, Math.min(bytes.length, 1024))))
-        throw new InvalidRequest('invalid chunk size');
+        throw new InvalidRequest('invalid chunk size', BAD_CHUNK);
       if (bytes.length > 4096) throw new InvalidRequest('chunk size too long');
       return null;
     }
     const size = CHUNK_SIZE_LINE.exec(bytes.toString('latin1', 0, end))?.[1];
-    if (size === undefined) throw new InvalidRequest('invalid chunk size');
+    if (size === undefined) throw new InvalidRequest('invalid chunk size', BAD_CHUNK);
     this.#left = Number.parseInt(size, 16);
     this.#state = this.#left === 0 ? TRAILERS : CHUNK_DATA;
     return bytes.subarray(end + 2);
@@ -187,7 +201,7 @@ export class RequestParser {
 // What can never become part of a good head is refused without waiting for the rest of it.
 function checkPartial(bytes: Buffer): void {
   const newline = bytes.indexOf(10);
-  if (BARE.test(bytes.toString('latin1'))) throw new InvalidRequest('bare CR or LF');
+  if (BARE.test(bytes.toString('latin1'))) throw new InvalidRequest('bare CR or LF', BARE_LF);
   if (newline > 0) {
     parseRequestLine(bytes.toString('latin1', 0, newline - 1));
     return;
@@ -195,7 +209,7 @@ function checkPartial(bytes: Buffer): void {
   const start = bytes.toString('latin1', 0, Math.min(bytes.length, 20));
   const space = start.indexOf(' ');
   if (space >= 0 ? !METHODS.has(start.slice(0, space)) : !/^[A-Z-]{1,11}$/.test(start))
-    throw new InvalidRequest('invalid method');
+    throw new InvalidRequest('invalid method', space < 0 ? BAD_LINE : start.slice(0, space));
 }
 
 interface RequestLine {
@@ -208,7 +222,10 @@ function parseRequestLine(line: string): RequestLine {
   const [, method = '', target = '', protocol] = /^(\S+) +(\S+)(?: +(.*))?$/.exec(line) ?? [];
   // A line that ends after its target is HTTP/0.9.
   const version = protocol === undefined ? '0.9' : /^HTTP\/(0\.9|1\.[01]|2\.0)$/.exec(protocol)?.[1];
-  if (!METHODS.has(method) || version === undefined) throw new InvalidRequest('invalid request line');
+  if (!METHODS.has(method) || version === undefined) {
+    const isLine = protocol !== undefined;
+    throw new InvalidRequest('invalid request line', isLine ? (METHODS.has(method) ? protocol : method) : BAD_LINE);
+  }
   if (target.length > MAX_TARGET_BYTES || !TARGET.test(target)) throw new InvalidRequest('invalid request target');
   return { method, target, version };
 }
@@ -230,7 +247,7 @@ function parseHead(text: string): RequestHead {
 function parseField(line: string): [string, string] {
   const colon = line.indexOf(':');
   const name = line.slice(0, colon);
-  if (colon <= 0 || !NAME.test(name)) throw new InvalidRequest('invalid header name');
+  if (colon <= 0 || !NAME.test(name)) throw new InvalidRequest('invalid header name', name);
   let start = colon + 1;
   while (line[start] === ' ' || line[start] === '\t') start++;
   // Space at the end stays, as llhttp leaves it.
@@ -246,7 +263,7 @@ function bodyFraming(headers: RequestHead['headers']): { readonly isChunked: boo
     if (name === 'content-length') {
       const digits = /^(\d+)[ \t]*$/.exec(value)?.[1];
       if (length !== null || digits === undefined || BigInt(digits) >= LENGTH_OVERFLOW) {
-        throw new InvalidRequest('invalid Content-Length');
+        throw new InvalidRequest('invalid Content-Length', length === null ? BAD_LENGTH : TWO_LENGTHS);
       }
       length = digits;
     } else if (name === 'transfer-encoding')
@@ -254,7 +271,9 @@ function bodyFraming(headers: RequestHead['headers']): { readonly isChunked: boo
       codings.push(...value.split(',').map((coding) => coding.replace(/^[ \t]+| +$/g, '').toLowerCase()));
   }
   if (codings.length === 0) return { isChunked: false, length: Number(length ?? 0) };
-  if (length !== null) throw new InvalidRequest('Content-Length beside Transfer-Encoding');
-  if (codings.indexOf('chunked') !== codings.length - 1) throw new InvalidRequest('chunked is not the last coding');
+  if (length !== null) throw new InvalidRequest('Content-Length beside Transfer-Encoding', BOTH_LENGTHS);
+  if (codings.indexOf('chunked') !== codings.length - 1) {
+    throw new InvalidRequest('chunked is not the last coding', 'Transfer-Encoding does not end with chunked');
+  }
   return { isChunked: true, length: 0 };
 }

@@ -9,7 +9,8 @@ import type { AllowList } from '../http/allow-list.ts';
 import { httpDate } from '../http/http-date.ts';
 import { acceptsClient, type TlsFiles, tlsOptions } from '../tls-options.ts';
 import { Connection } from './connection.ts';
-import type { Cycle, CycleServer } from './cycle.ts';
+import type { Cycle, CycleServer, DoneRequest } from './cycle.ts';
+import type { Dialect } from './dialect.ts';
 import type { Handshake } from './handshake.ts';
 import { Lifespan, type ServerLog } from './lifespan.ts';
 import { WebSocketSession } from './websocket.ts';
@@ -17,6 +18,8 @@ import { WebSocketSession } from './websocket.ts';
 /** A log that also writes access lines, or not. */
 export interface AsgiLog extends ServerLog {
   readonly access: ((scope: HttpScope, status: number) => void) | null;
+  /** Called when a request is over. */
+  readonly done?: ((request: DoneRequest) => void) | null;
 }
 
 /** What a server obeys; times in ms, sizes in bytes, 0 or null for no limit. */
@@ -40,6 +43,7 @@ export interface AsgiConfig {
   readonly webSocketDeflate: boolean;
   readonly backlog: number;
   readonly tls: TlsFiles | null;
+  readonly dialect: Dialect;
 }
 
 /** Where to accept: a bound descriptor, or an address of our own to bind. */
@@ -72,7 +76,10 @@ export class AsgiServer {
     this.forCycles = {
       defaultHeaders: () => this.defaultHeaders(),
       logError: (message) => log.error(message),
+      logWarning: (message) => log.warning(message),
       logAccess: log.access,
+      logDone: log.done ?? null,
+      dialect: config.dialect,
     };
     const names = config.headers.map(([name]) => name.toLowerCase());
     if (config.hasServerHeader && !names.includes('server')) this.#fixedHeaders += 'server: uvicorn\r\n';

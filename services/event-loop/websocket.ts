@@ -152,7 +152,7 @@ export class WebSocketSession {
       maxPayload: config.webSocketMaxBytes,
       perMessageDeflate: deflate === null ? false : { threshold: 0, zlibDeflateOptions: { memLevel: 5 } },
     });
-    const own = this.#server.defaultHeaders().split('\r\n');
+    const own = config.dialect.marksUpgrades ? this.#server.defaultHeaders().split('\r\n') : [];
     acceptor.on('headers', (lines) => {
       lines.push(...own.filter((line) => line !== ''));
       for (const [name, value] of headers) lines.push(`${decode(name).toLowerCase()}: ${decode(value)}`);
@@ -206,7 +206,12 @@ export class WebSocketSession {
 
   /** Answers the handshake with an ordinary response and closes. What the application does not say of it is filled in. */
   #answer(status: number, headers: readonly AsgiHeader[], body: Buffer): void {
+    const short = this.#rejection ? null : this.#server.config.dialect.deny(status);
     this.#state = 'closed';
+    if (short) {
+      this.#socket.end(short);
+      return;
+    }
     const lines = headers.map(([name, value]) => `${decode(name)}: ${decode(value)}`);
     const given = new Set(headers.map(([name]) => decode(name).toLowerCase()));
     const fields = { Date: httpDate(), Connection: 'close', 'Content-Length': body.length, 'Content-Type': PLAIN_TEXT };

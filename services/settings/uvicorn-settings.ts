@@ -3,6 +3,7 @@
  * Also what they mean for the server of one process.
  */
 import { readFileSync } from 'node:fs';
+import { UVICORN } from '../event-loop/dialect.ts';
 import type { AsgiConfig } from '../event-loop/server.ts';
 import { AllowList } from '../http/allow-list.ts';
 import { ClickError, parseOptions } from './click.ts';
@@ -93,6 +94,7 @@ export function asgiConfig(settings: UvicornSettings, env: NodeJS.ProcessEnv = p
     webSocketDeflate: /^(1|true|t|yes|y|on)$/i.test(settings.ws_per_message_deflate),
     backlog: settings.backlog,
     tls: tlsFiles(settings),
+    dialect: UVICORN,
   };
 }
 

@@ -52,6 +52,7 @@ function unchunked(answer: string): string {
 const SERVERS: [string, 'flask' | 'fastapi', (side: Side) => Promise<Running>][] = [
   ['Gunicorn, sync, Flask', 'flask', (side) => side.gunicorn('flask')],
   ['Gunicorn, gthread, Flask', 'flask', (side) => side.gunicorn('flask', '-k', 'gthread')],
+  ['Gunicorn, asgi, FastAPI', 'fastapi', (side) => side.gunicorn('fastapi', '-k', 'asgi')],
   ['Uvicorn, FastAPI', 'fastapi', (side) => side.uvicorn('fastapi', '--workers', '1')],
 ];
 

@@ -1,0 +1,101 @@
+// Gunicorn's own `asgi` worker class, which words its responses in another way than Uvicorn does: heads, HTTP/1.0, refusals, WebSockets,
+// its access log, and what it tells statsd.
+import dgram from 'node:dgram';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { get, gunicorn, type Running, rawRequest } from './server-process.ts';
+
+let running: Running;
+let statsd: dgram.Socket;
+const metrics: string[] = [];
+
+beforeAll(async () => {
+  statsd = dgram.createSocket('udp4').on('message', (bytes) => metrics.push(bytes.toString()));
+  await new Promise<void>((done) => statsd.bind(0, '127.0.0.1', done));
+  const host = `127.0.0.1:${statsd.address().port}`;
+  const flags = ['-k', 'asgi', '--access-logfile', '-', '--statsd-host', host];
+  running = await gunicorn([...flags, 'services/apps/fastapi.ts:app']);
+  await running.server.said(/\[INFO\] ASGI server listening on http:\/\/127\.0\.0\.1:\d+\n/);
+});
+afterAll(async () => {
+  await running.server.stop();
+  statsd.close();
+});
+
+async function ask(line: string, fields = 'Connection: close\r\n', body = ''): Promise<string> {
+  const isOpen = (text: string): boolean => text.startsWith('HTTP/1.1 101') && text.endsWith('\r\n\r\n');
+  const text = await rawRequest(running.port, `${line}\r\nHost: a\r\n${fields}\r\n${body}`, isOpen);
+  return text.replace(/^Date: [^\r]*/m, 'Date: now');
+}
+
+it("puts its own fields last, in Gunicorn's spelling", async () => {
+  expect(await ask('GET / HTTP/1.1')).toBe(
+    'HTTP/1.1 200 OK\r\ncontent-length: 32\r\ncontent-type: application/json\r\nServer: gunicorn/asgi\r\nDate: now\r\nConnection: close\r\n\r\n{"message":"Hello from FastAPI"}',
+  );
+});
+
+it('answers HTTP/1.0 in kind, a stream without chunks', async () => {
+  expect(await ask('GET /stream?n=2 HTTP/1.0')).toMatch(
+    /^HTTP\/1\.0 200 OK\r\ncontent-type: [^\r]*\r\nServer: gunicorn\/asgi\r\nDate: now\r\nConnection: close\r\n\r\nchunk 0\nchunk 1\n$/,
+  );
+});
+
+it.each([
+  ['GARBAGE', '', '400 Bad Request', 'Invalid request line'],
+  ['get / HTTP/1.1', '', '400 Bad Request', 'get'],
+  ['GET / HTTP/3.0', '', '400 Bad Request', 'HTTP/3.0'],
+  ['GET / HTTP/1.1', 'A b: c\r\n', '400 Bad Request', 'A b'],
+  ['GET / HTTP/1.1', 'Content-Length: x\r\n', '400 Bad Request', 'Invalid Content-Length value'],
+  [
+    'GET / HTTP/1.1',
+    'Content-Length: 1\r\nContent-Length: 2\r\n',
+    '400 Bad Request',
+    'Duplicate Content-Length header',
+  ],
+  [`GET /${'a'.repeat(5000)} HTTP/1.1`, '', '414 URI Too Long', 'Request line is too large'],
+  ['GET / HTTP/1.1', 'A: b\r\n'.repeat(120), '431 Request Header Fields Too Large', 'Too many headers'],
+])('refuses %.20s with %.40s', async (line, fields, status, text) => {
+  expect(await ask(line, fields)).toBe(
+    `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n${text}`,
+  );
+});
+
+it('drops fields with an underscore, and keeps the address of a client behind a proxy', async () => {
+  const fields = 'Connection: close\r\nA_b: c\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n';
+  const text = await ask('GET /headers HTTP/1.1', fields);
+  const seen = JSON.parse(text.slice(text.indexOf('\r\n\r\n')));
+  expect(seen).toMatchObject({ scheme: 'https', client: ['127.0.0.1', expect.any(Number)] });
+  expect(seen.headers).not.toHaveProperty('a_b');
+});
+
+it('sends no 100 to a client whose body is there, and warns of a body for HEAD', async () => {
+  const fields = 'Connection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n';
+  expect(await ask('POST /echo HTTP/1.1', fields, 'hi')).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  await ask('HEAD /no-such HTTP/1.1');
+  await running.server.said(/ASGI app sent body bytes on a no-body response \(method=HEAD status=404\); dropping/);
+});
+
+it('takes a WebSocket without compression, and refuses one in few words', async () => {
+  const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+  const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
+  const version = 'Sec-WebSocket-Version: 13\r\n';
+  const deflate = 'Sec-WebSocket-Extensions: permessage-deflate\r\n';
+  expect(await ask('GET /ws HTTP/1.1', upgrade + key + version + deflate)).toBe(
+    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n',
+  );
+  expect(await ask('GET /no-such HTTP/1.1', upgrade + key + version)).toBe(
+    'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+  );
+  expect(await ask('GET /ws HTTP/1.1', upgrade + version)).toMatch(/^HTTP\/1\.1 400 [\s\S]*\r\n\r\nBad Request$/);
+  expect(await ask('GET /ws HTTP/1.1', upgrade + key)).toMatch(
+    /^HTTP\/1\.1 426 Upgrade Required\r\n[\s\S]*\r\nSec-WebSocket-Version: 13\r\n[\s\S]*\r\n\r\nUpgrade Required$/,
+  );
+});
+
+it("writes Gunicorn's access line when a request is over, and tells statsd", async () => {
+  const from = running.server.log.length;
+  metrics.length = 0;
+  await get(running.port, '/size?bytes=5', 'User-Agent: me\r\n');
+  await running.server.said(/^127\.0\.0\.1 - - \[[^\]]+\] "GET \/size\?bytes=5 HTTP\/1\.1" 200 5 "-" "me"$/m, from);
+  await running.server.until(() => metrics.length >= 3, 'three metrics');
+  expect(metrics.slice(1)).toEqual(['gunicorn.requests:1|c|@1.0', 'gunicorn.request.status.200:1|c|@1.0']);
+});
