@@ -13,6 +13,8 @@ export interface VersionProfile {
   readonly timeoutAnswers500: boolean;
   /** The status of a request line over limit_request_line: 414 since Gunicorn 27, 400 before. */
   readonly requestLineTooLong: 400 | 414;
+  /** The pydantic under FastAPI, whose words a 422 has. */
+  readonly pydantic: 1 | 2;
   /** Whether a sync worker lets the client have the whole response before it closes, or just closes, unread data or not. */
   readonly closesGracefully: boolean;
   /** Whether the arbiter reports a worker's non-zero exit code and death by signal. */
@@ -26,6 +28,7 @@ const PROFILES: Readonly<Record<string, VersionProfile>> = {
     uvicorn: '0.54.0',
     timeoutAnswers500: true,
     requestLineTooLong: 414,
+    pydantic: 2,
     closesGracefully: true,
     reportsExitCodes: true,
   },
@@ -35,6 +38,7 @@ const PROFILES: Readonly<Record<string, VersionProfile>> = {
     uvicorn: '0.17.6',
     timeoutAnswers500: false,
     requestLineTooLong: 400,
+    pydantic: 1,
     closesGracefully: false,
     reportsExitCodes: false,
   },

@@ -1,10 +1,13 @@
 /** From a request to the checked inputs of an operation, with FastAPI's order of errors: path, query, headers, body. */
+import { versionProfile } from '../../versions.ts';
 import type { DependencyMap } from './dependencies.ts';
 import { JsonInvalid, parseJson } from './json-body.ts';
+import { invalidJson } from './pydantic1.ts';
 import type { Request } from './request.ts';
 import { HTTPException } from './responses.ts';
 import type { Operation } from './route.ts';
-import { checkFields, type Fields, type Schema, type ValidationError } from './schema.ts';
+import { checkFields, type Fields, missing, type Schema } from './schema.ts';
+import type { ValidationError } from './validation.ts';
 
 /** A request that does not fit its operation: answered with 422. */
 export class RequestValidationError extends Error {
@@ -66,24 +69,33 @@ function decode(bytes: Buffer): string {
 
 async function checkBody(schema: Schema<unknown>, request: Request, errors: ValidationError[]): Promise<unknown> {
   const bytes = await request.body();
-  const loc = ['body'];
+  const at = { source: 'json', loc: ['body'], errors } as const;
+  const isOld = versionProfile().pydantic === 1;
   if (bytes.length === 0) {
-    errors.push({ type: 'missing', loc, msg: 'Field required', input: null });
+    missing(at, null);
     return undefined;
   }
   const text = decode(bytes);
   const type = request.headers.get('content-type') ?? '';
-  const isJson = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type);
+  // FastAPI once took a body without a type for JSON.
+  const isJson = (isOld && type === '') || /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type);
   let value: unknown = text;
   if (isJson) {
     try {
       value = parseJson(text);
     } catch (error) {
       if (!(error instanceof JsonInvalid)) throw error;
-      const ctx = { error: error.message };
-      errors.push({ type: 'json_invalid', loc: ['body', error.at] as never, msg: 'JSON decode error', input: {}, ctx });
+      errors.push(isOld ? invalidJson(error, text) : jsonInvalid(error));
       return undefined;
     }
   }
-  return schema.check(value, { source: 'json', loc, errors });
+  // JSON's null was taken for no body.
+  if (isOld && value === null) missing(at, null);
+  else return schema.check(value, at);
+  return undefined;
+}
+
+function jsonInvalid(error: JsonInvalid): ValidationError {
+  const ctx = { error: error.message };
+  return { type: 'json_invalid', loc: ['body', error.at], msg: 'JSON decode error', input: {}, ctx };
 }

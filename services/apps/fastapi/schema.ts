@@ -1,32 +1,17 @@
 /**
- * Schemas: what a parameter or a body must be. One declaration gives the check with pydantic 2's errors, the JSON Schema for OpenAPI 3.1,
+ * Schemas: what a parameter or a body must be. One declaration gives the check with pydantic's errors (those of pydantic 1 are in pydantic1.ts), the JSON Schema for OpenAPI 3.1,
  * and the TypeScript type of the value that a handler gets.
  */
 
-/** One thing that is wrong, as it stands in a 422 body. Keys are in pydantic's order. */
-export interface ValidationError {
-  readonly type: string;
-  readonly loc: readonly (string | number)[];
-  readonly msg: string;
-  readonly input: unknown;
-  readonly ctx?: Readonly<Record<string, unknown>>;
-}
+import { versionProfile } from '../../versions.ts';
+import * as pydantic1 from './pydantic1.ts';
+import { type Check, FAILED, type NumberLimits, parseFloatText, type Result, type TextLimits } from './validation.ts';
+
+// The profile is that of the process.
+const isOld = versionProfile().pydantic === 1;
 
 /** A JSON Schema, keys in the order in which FastAPI writes them. */
 export type JsonSchema = { [key: string]: unknown };
-
-/** Where a value comes from: text of a URL or header, which is converted, or JSON, which is mostly not. */
-export type Source = 'text' | 'json';
-
-/** A check in progress: collects errors at the current place. */
-export interface Check {
-  readonly source: Source;
-  readonly loc: readonly (string | number)[];
-  readonly errors: ValidationError[];
-}
-
-const FAILED = Symbol('failed');
-type Result<T> = T | typeof FAILED;
 
 /** One schema. `check` reports into its Check and gives FAILED when the value is no good. */
 export interface Schema<T> {
@@ -50,14 +35,6 @@ export type ValuesOf<F extends Fields> = { readonly [Name in keyof F]: ValueOf<F
 function fail(at: Check, type: string, msg: string, input: unknown, ctx?: Record<string, unknown>): typeof FAILED {
   at.errors.push({ type, loc: at.loc, msg, input, ...(ctx ? { ctx } : {}) });
   return FAILED;
-}
-
-/** Limits of a number; the names are pydantic's. */
-export interface NumberLimits {
-  readonly gt?: number;
-  readonly ge?: number;
-  readonly lt?: number;
-  readonly le?: number;
 }
 
 // In the order in which pydantic checks them.
@@ -109,6 +86,7 @@ export function int(limits: NumberLimits = {}): Schema<number> {
   return {
     isOptional: false,
     check(input, at) {
+      if (isOld) return pydantic1.checkInt(input, limits, at);
       if (typeof input === 'number') {
         if (Number.isInteger(input)) return limited(input, limits, input, at);
         return fail(
@@ -129,20 +107,13 @@ export function int(limits: NumberLimits = {}): Schema<number> {
   };
 }
 
-/** Python's float(text); null when it would raise. */
-function parseFloatText(text: string): number | null {
-  if (/^\s*[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/.test(text)) return Number(text.replaceAll('_', ''));
-  const [, sign, word] = /^\s*([+-]?)(nan|inf|infinity)\s*$/i.exec(text) ?? [];
-  if (word === undefined) return null;
-  return word.toLowerCase() === 'nan' ? Number.NaN : sign === '-' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
-}
-
 /** A number. */
 export function float(limits: NumberLimits = {}): Schema<number> {
   return {
     isOptional: false,
     dump: pythonFloat,
     check(input, at) {
+      if (isOld) return pydantic1.checkFloat(input, limits, at);
       if (typeof input === 'number') return limited(input, limits, input, at, pythonFloat);
       if (typeof input === 'boolean') return limited(input ? 1 : 0, limits, input, at, pythonFloat);
       if (typeof input !== 'string') return fail(at, 'float_type', 'Input should be a valid number', input);
@@ -159,11 +130,12 @@ export function float(limits: NumberLimits = {}): Schema<number> {
 const characters = (count: number): string => `${count} character${count === 1 ? '' : 's'}`;
 
 /** Text. */
-export function str(limits: { readonly min_length?: number; readonly max_length?: number } = {}): Schema<string> {
+export function str(limits: TextLimits = {}): Schema<string> {
   const { min_length: least, max_length: most } = limits;
   return {
     isOptional: false,
     check(input, at) {
+      if (isOld) return pydantic1.checkStr(input, limits, at);
       if (typeof input !== 'string') return fail(at, 'string_type', 'Input should be a valid string', input);
       const length = [...input].length;
       if (least !== undefined && length < least) {
@@ -191,6 +163,7 @@ export function bool(): Schema<boolean> {
   return {
     isOptional: false,
     check(input, at) {
+      if (isOld) return pydantic1.checkBool(input, at);
       if (typeof input === 'boolean') return input;
       const word = String(input).toLowerCase();
       if (typeof input === 'string' || input === 0 || input === 1) {
@@ -216,6 +189,7 @@ export function list<T>(item: Schema<T>): Schema<readonly T[]> {
   return {
     isOptional: false,
     check(input, at) {
+      if (isOld) return pydantic1.checkList(input, at, (each, inner) => item.check(each, inner));
       if (!Array.isArray(input)) return fail(at, 'list_type', 'Input should be a valid list', input);
       const before = at.errors.length;
       const values = input.map((each, index) => item.check(each, { ...at, loc: [...at.loc, index] }));
@@ -254,21 +228,21 @@ export function titleOf(name: string): string {
     .replaceAll('_', ' ');
 }
 
+function checkObject(input: unknown, at: Check): Result<Record<string, unknown>> {
+  if (typeof input === 'object' && input !== null && !Array.isArray(input)) return input as Record<string, unknown>;
+  const msg = 'Input should be a valid dictionary or object to extract fields from';
+  return fail(at, 'model_attributes_type', msg, input);
+}
+
 /** An object with fields, under a name of its own in the API's documentation. Fields that it does not name are dropped. */
 export function model<F extends Fields>(name: string, fields: F): Schema<ValuesOf<F>> {
   return {
     isOptional: false,
     check(input, at) {
-      if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-        return fail(
-          at,
-          'model_attributes_type',
-          'Input should be a valid dictionary or object to extract fields from',
-          input,
-        );
-      }
+      const whole = isOld ? pydantic1.checkDict(input, at) : checkObject(input, at);
+      if (whole === FAILED) return FAILED;
       const before = at.errors.length;
-      const values = checkFields(fields, (field) => (input as Record<string, unknown>)[field], at, input);
+      const values = checkFields(fields, (field) => whole[field], at, input);
       return at.errors.length > before ? FAILED : (values as ValuesOf<F>);
     },
     dump: (values) =>
@@ -300,6 +274,12 @@ export function titled(schema: JsonSchema, name: string): JsonSchema {
   return { ...rest, title: titleOf(name), ...('default' in schema ? { default: fallback } : {}) };
 }
 
+/** Reports a value that is not there; `whole` is what it is missing from. */
+export function missing(at: Check, whole: unknown): void {
+  if (isOld) pydantic1.missing(at);
+  else fail(at, 'missing', 'Field required', whole);
+}
+
 /** Checks several fields, each from where `read` finds it; a missing one is an error with `whole` as its input; errors call it as `shown` does. */
 export function checkFields(
   fields: Fields,
@@ -314,7 +294,7 @@ export function checkFields(
     const inner = { ...at, loc: [...at.loc, shown(name)] };
     if (input !== undefined) values[name] = schema.check(input, inner);
     else if (schema.isOptional) values[name] = schema.fallback;
-    else fail(inner, 'missing', 'Field required', whole);
+    else missing(inner, whole);
   }
   return values;
 }
