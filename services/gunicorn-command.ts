@@ -30,6 +30,7 @@ const EXAMPLES = `examples:
   gunicorn -w 4 -b 0.0.0.0:8000 app.ts:app                four sync workers, all addresses
   gunicorn -w 2 --threads 8 -b unix:app.sock app.ts:app   two workers of eight threads, under the GIL
   gunicorn -k uvicorn.workers.UvicornWorker app.ts:app    an ASGI app
+  gunicorn --certfile a.crt --keyfile a.key app.ts:app    over TLS
   gunicorn -c gunicorn.conf.py --check-config app.ts:app  checks settings and app, then exits`;
 
 const DETACHED = 'PORTICO_DETACHED';

@@ -114,9 +114,9 @@ export class TlsBlockingSocket extends BlockingSocket {
     if (rest.length > 0) ask(this.#line, { id: this.#id, kind: 'keep', bytes: rest });
     return rest.length > 0;
   }
+}
 
-  /** The connection closes. */
-  drop(): void {
-    ask(this.#line, { id: this.#id, kind: 'drop', bytes: NOTHING });
-  }
+/** Lets the engine forget a connection that is over. Waits until it has: its id may be used again at once. */
+export function forgetConnection(line: EngineLine, id: number): void {
+  ask(line, { id, kind: 'drop', bytes: NOTHING });
 }

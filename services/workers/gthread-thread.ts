@@ -83,10 +83,7 @@ function serveOverTls(server: WsgiServer, slot: number, number: number, line: En
   const local = { address: listener?.address ?? '', port: listener?.port ?? null };
   const connection = { fd: queue.fd(slot), peer: queue.peer(slot), local, id: slot };
   const socket = new TlsBlockingSocket(connection, line, gil.allowThreads, first, number === 1);
-  if (serveRequest(server, socket, number, DRAIN_BYTES) === 'close') {
-    socket.drop();
-    return 'close';
-  }
+  if (serveRequest(server, socket, number, DRAIN_BYTES) === 'close') return 'close';
   if (!socket.keepPending()) return 'keep-alive';
   // The decrypted rest is with the engine; this only says that there is one.
   queue.setData(slot, Buffer.alloc(1));

@@ -11,7 +11,7 @@ import { creditAccount, creditor } from '../cost/bill.ts';
 import { pythonCostFactor } from '../cost/profile.ts';
 import { publishGauges } from '../gil/gauges.ts';
 import { createGil, Gil, type GilState } from '../gil/gil.ts';
-import { type EngineLine, startTlsEngine } from '../http/tls-socket.ts';
+import { type EngineLine, forgetConnection, startTlsEngine } from '../http/tls-socket.ts';
 import type { NetHandle } from '../net-handle.ts';
 import { gunicornTls } from '../settings/gunicorn-tls-rows.ts';
 import type { WorkerStart } from './start.ts';
@@ -63,13 +63,15 @@ export async function runGthread(worker: Worker): Promise<void> {
   const credit = creditAccount();
   const memory = threadQueueMemory(settings.threads, settings.worker_connections);
   const files = gunicornTls(settings);
-  const lines = files ? await startTlsEngine(files, settings.threads) : [];
+  const lines = files ? await startTlsEngine(files, settings.threads + 1) : [];
   const threads = Array.from({ length: settings.threads }, (_, index) => {
     const tls = lines[index] ?? null;
     const data: ThreadStart = { start, gil: state, credit, queue: memory, tls, index };
     return new Thread(PROGRAM, { workerData: data, transferList: tls ? [tls.port] : [] });
   });
   const master = new GthreadMain(worker, new Gil(state, settings.threads + 1), new ThreadQueue(memory), threads);
+  const own = lines.at(-1);
+  if (own) master.forget = (slot) => forgetConnection(own, slot);
   master.noteCpu = creditor(credit, pythonCostFactor(settings.python_cost) > 0);
   await master.ready();
   master.accept();
@@ -88,6 +90,8 @@ class GthreadMain {
   #kept = 0;
   #busy = 0;
   #onJoined: (() => void) | null = null;
+  /** Called when a connection is over, for what TLS knows of it. */
+  forget: (slot: number) => void = () => {};
   /** Called once a request, for the cost model. */
   noteCpu: () => void = () => {};
 
@@ -221,6 +225,7 @@ class GthreadMain {
   #close(connection: Connection): void {
     const { socket, slot } = connection;
     this.#connections.delete(slot);
+    this.forget(slot);
     const free = (): void => {
       this.#freeSlots.push(slot);
       const held = this.#held.shift();
