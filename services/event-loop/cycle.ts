@@ -73,6 +73,8 @@ export class Cycle {
   #headers: readonly AsgiHeader[] = [];
   #sentBytes = 0;
   #hasWarned = false;
+  #isAnswered = false;
+  #heldHead: string | null = null;
   // HTTP/1.0 without a length: the end of the connection is that of the body.
   #endsWithConnection = false;
 
@@ -113,10 +115,10 @@ export class Cycle {
         this.#server.logError(`ASGI callable should return None, but returned '${String(result)}'.`);
         this.#connection.close();
       } else if (!this.#isStarted && !this.isDisconnected) {
-        this.#server.logError('ASGI callable returned without starting response.');
+        this.#logEarlyReturn();
         await this.#send500();
       } else if (!this.isComplete && !this.isDisconnected) {
-        this.#server.logError('ASGI callable returned without completing response.');
+        this.#logEarlyReturn();
         this.#connection.close();
       }
     } catch (error) {
@@ -125,7 +127,7 @@ export class Cycle {
       if (this.#isStarted) this.#connection.close();
       else await this.#send500();
     } finally {
-      if (this.#isStarted) this.#server.logDone?.(this.#done());
+      if (this.#isStarted || this.#isAnswered) this.#server.logDone?.(this.#done());
     }
   }
 
@@ -186,14 +188,14 @@ export class Cycle {
   };
 
   #start(status: number, headers: readonly AsgiHeader[]): void {
-    this.#isStarted = true;
+    const { dialect } = this.#server;
+    if (!dialect.holdsHeads) this.#isStarted = true;
     this.#waitsForContinue = false;
     owe('uvicorn.request');
     settle();
     this.#server.logAccess?.(this.scope, status);
     this.#status = status;
     this.#headers = headers;
-    const { dialect } = this.#server;
     let fields = '';
     for (const [nameBytes, valueBytes] of headers) {
       const name = latin1(nameBytes).toLowerCase();
@@ -215,7 +217,7 @@ export class Cycle {
       ) {
         this.keepAlive = false;
       }
-      fields += `${name}: ${value}\r\n`;
+      fields += `${dialect.holdsHeads ? latin1(nameBytes) : name}: ${value}\r\n`;
     }
     const version = this.scope.http_version;
     const isUnframed = this.#isChunked === null && this.scope.method !== 'HEAD' && status !== 204 && status !== 304;
@@ -228,11 +230,28 @@ export class Cycle {
     const closes = !this.keepAlive;
     let head = dialect.head({ version, status, fields, isChunked, closes }, this.#server.defaultHeaders());
     if (this.#timing) head += `server-timing: ${this.#timing.value()}\r\n`;
+    this.#isStarted = true;
     this.#connection.cork();
-    this.#connection.write(Buffer.from(`${head}\r\n`, 'latin1'));
+    if (dialect.holdsHeads) this.#heldHead = `${head}\r\n`;
+    else this.#connection.write(Buffer.from(`${head}\r\n`, 'latin1'));
   }
 
-  #write(body: Buffer, moreBody: boolean): void {
+  #logEarlyReturn(): void {
+    const text = this.#server.dialect.earlyReturn(this.#isStarted);
+    if (text !== null) this.#server.logError(text);
+  }
+
+  #writeHeldHead(): void {
+    if (this.#heldHead === null) return;
+    this.#connection.write(Buffer.from(this.#heldHead, 'latin1'));
+    this.#heldHead = null;
+  }
+
+  #write(whole: Buffer, moreBody: boolean): void {
+    const { cutsBodies } = this.#server.dialect;
+    const isCut = cutsBodies && this.#isChunked === false && this.scope.method !== 'HEAD';
+    const body = isCut ? whole.subarray(0, this.#expectedBytes) : whole;
+    if (body.length > 0 || !moreBody) this.#writeHeldHead();
     if (this.scope.method !== 'HEAD') this.#sentBytes += body.length;
     if (this.scope.method === 'HEAD') this.#dropBody(body);
     else if (this.#endsWithConnection) this.#connection.write(body);
@@ -249,7 +268,8 @@ export class Cycle {
       if (body.length > 0) this.#connection.write(body);
     }
     if (moreBody) return;
-    if (this.#expectedBytes !== 0) throw new ProtocolError('Response content shorter than Content-Length');
+    if (this.#expectedBytes !== 0 && cutsBodies) this.keepAlive = false;
+    else if (this.#expectedBytes !== 0) throw new ProtocolError('Response content shorter than Content-Length');
     this.isComplete = true;
     this.changed.set();
     if (!this.keepAlive) this.#connection.close();
@@ -265,6 +285,13 @@ export class Cycle {
   }
 
   async #send500(): Promise<void> {
+    const { serverError } = this.#server.dialect;
+    if (serverError) {
+      this.#isAnswered = !this.#connection.isClosing;
+      this.#connection.write(serverError);
+      this.#connection.close();
+      return;
+    }
     const headers: AsgiHeader[] = [
       field('content-type', 'text/plain; charset=utf-8'),
       field('content-length', '21'),

@@ -24,6 +24,10 @@ export interface Dialect {
   readonly knowsHttp10: boolean;
   /** Whether a client that waits for 100 gets it also when its body is there already. */
   readonly alwaysContinues: boolean;
+  /** Whether a head waits for its body, is checked before the response counts as begun, and keeps the spelling of its names. */
+  readonly holdsHeads: boolean;
+  /** Whether a body of another length than its Content-Length is cut, or else the connection closed, and not an error. */
+  readonly cutsBodies: boolean;
   /** Whether an application is told that its answer to HEAD has a body. */
   readonly warnsOfBodies: boolean;
   /** Whether the client's address is taken from a trusted proxy's fields. */
@@ -43,6 +47,10 @@ export interface Dialect {
   ): Handshake | { readonly bytes: Buffer; readonly log: string | null };
   /** What the log says before the traceback of an application that failed; null for nothing. */
   failure(isComplete: boolean): string | null;
+  /** What it says of one that returns too early; null for nothing. */
+  earlyReturn(isStarted: boolean): string | null;
+  /** The answer for an application that has failed; null for an ordinary response. */
+  readonly serverError: Buffer | null;
   /** Refuses a handshake for the application; null for the fuller answer that Uvicorn gives. */
   deny(status: number): Buffer | null;
 }
@@ -53,6 +61,8 @@ const PLAIN = 'content-type: text/plain; charset=utf-8\r\n';
 export const UVICORN: Dialect = {
   knowsHttp10: false,
   alwaysContinues: true,
+  holdsHeads: false,
+  cutsBodies: false,
   warnsOfBodies: false,
   believesClient: true,
   marksUpgrades: true,
@@ -72,6 +82,8 @@ export const UVICORN: Dialect = {
     return isRefusal(result) ? { bytes: refusalBytes(result), log: `connection rejected (${phrase(result)})` } : result;
   },
   failure: () => 'Exception in ASGI application',
+  earlyReturn: (isStarted) => `ASGI callable returned without ${isStarted ? 'completing' : 'starting'} response.`,
+  serverError: null,
   deny: () => null,
 };
 
@@ -81,6 +93,8 @@ function refuse(status: number, text: string, extra: Refusal['headers'] = []): B
   const head = `HTTP/1.1 ${status} ${PYTHON_PHRASES[status]}\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n`;
   return Buffer.concat([Buffer.from(`${head}${more}Connection: close\r\n\r\n`), body]);
 }
+
+const INCOMPLETE = 'ASGI application returned without completing the response; closing the connection';
 
 /** Gunicorn's, under its settings for request heads. */
 export function gunicornDialect(rules: RequestRules): Dialect {
@@ -94,6 +108,8 @@ export function gunicornDialect(rules: RequestRules): Dialect {
   return {
     knowsHttp10: true,
     alwaysContinues: false,
+    holdsHeads: true,
+    cutsBodies: true,
     warnsOfBodies: true,
     believesClient: false,
     marksUpgrades: false,
@@ -128,6 +144,8 @@ export function gunicornDialect(rules: RequestRules): Dialect {
       return { key, deflate: null };
     },
     failure: (isComplete) => (isComplete ? null : 'Error in ASGI application'),
+    earlyReturn: (isStarted) => (isStarted ? INCOMPLETE : null),
+    serverError: refuse(500, 'Internal Server Error'),
     deny: (status) =>
       Buffer.from(`HTTP/1.1 ${status} ${PYTHON_PHRASES[status]}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`),
   };

@@ -1,6 +1,9 @@
 // Gunicorn's own `asgi` worker class, which words its responses in another way than Uvicorn does: heads, HTTP/1.0, refusals, WebSockets,
 // its access log, and what it tells statsd.
 import dgram from 'node:dgram';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { get, gunicorn, type Running, rawRequest } from './server-process.ts';
 
@@ -98,4 +101,44 @@ it("writes Gunicorn's access line when a request is over, and tells statsd", asy
   await running.server.said(/^127\.0\.0\.1 - - \[[^\]]+\] "GET \/size\?bytes=5 HTTP\/1\.1" 200 5 "-" "me"$/m, from);
   await running.server.until(() => metrics.length >= 3, 'three metrics');
   expect(metrics.slice(1)).toEqual(['gunicorn.requests:1|c|@1.0', 'gunicorn.request.status.200:1|c|@1.0']);
+});
+
+const ODD = `const bytes = (text) => Buffer.from(text);
+export const app = async (scope, receive, send) => {
+  if (scope.type !== 'http' || scope.path === '/none') return;
+  if (scope.path === '/raise') throw new Error('x');
+  const name = scope.path === '/bad' ? 'a\\nb' : scope.path === '/own' ? 'Server' : 'Content-Length';
+  await send({ type: 'http.response.start', status: 200, headers: [[bytes(name), bytes('3')]] });
+  if (scope.path === '/half') return;
+  await send({ type: 'http.response.body', body: bytes('abcdef'.slice(0, scope.path === '/under' ? 1 : 6)) });
+  if (scope.path === '/after') throw new Error('z');
+};`;
+
+it('treats applications that break the protocol as Gunicorn does', async () => {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'gunicorn-asgi-'));
+  writeFileSync(path.join(directory, 'odd.mjs'), ODD);
+  const flags = ['-k', 'asgi', '--access-logfile', '-', '--pythonpath', directory];
+  const { server, port } = await gunicorn([...flags, 'odd.mjs:app']);
+  const own = 'Server: gunicorn/asgi\r\nDate: now\r\nConnection: close\r\n\r\n';
+  const error = `HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain\r\nContent-Length: 21\r\nConnection: close\r\n\r\nInternal Server Error`;
+  for (const [target, expected] of [
+    ['/', `HTTP/1.1 200 OK\r\nContent-Length: 3\r\n${own}abc`],
+    ['/after', `HTTP/1.1 200 OK\r\nContent-Length: 3\r\n${own}abc`],
+    ['/under', `HTTP/1.1 200 OK\r\nContent-Length: 3\r\n${own}a`],
+    ['/half', ''],
+    ['/none', error],
+    ['/raise', error],
+    ['/bad', error],
+  ] as const) {
+    const text = await rawRequest(port, `GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    expect([target, text.replace(/^Date: [^\r]*/m, 'Date: now')]).toEqual([target, expected]);
+  }
+  await server.said(/"GET \/raise HTTP\/1\.1" 500 /);
+  await server.stop();
+  rmSync(directory, { recursive: true });
+  expect(server.log.match(/\[ERROR\] .*/g)).toEqual([
+    '[ERROR] ASGI application returned without completing the response; closing the connection',
+    '[ERROR] Error in ASGI application',
+    '[ERROR] Error in ASGI application',
+  ]);
 });
