@@ -6,6 +6,7 @@ import { httpDate } from '../http/http-date.ts';
 import type { RequestRules } from '../http/rules.ts';
 import { PYTHON_PHRASES } from '../http/status-phrases.ts';
 import { checkHandshake, type Handshake, isRefusal, phrase, type Refusal, refusalBytes } from './handshake.ts';
+import { type LifespanWords, uvicornLifespan } from './lifespan.ts';
 import type { InvalidRequest, RequestHead } from './request-parser.ts';
 
 /** A response's head before it is put into words. */
@@ -45,6 +46,7 @@ export interface Dialect {
     head: RequestHead,
     hasDeflate: boolean,
   ): Handshake | { readonly bytes: Buffer; readonly log: string | null };
+  readonly lifespanWords: LifespanWords;
   /** What the log says before the traceback of an application that failed; null for nothing. */
   failure(isComplete: boolean): string | null;
   /** What it says of one that returns too early; null for nothing. */
@@ -81,6 +83,7 @@ export const UVICORN: Dialect = {
     const result = checkHandshake(head, hasDeflate);
     return isRefusal(result) ? { bytes: refusalBytes(result), log: `connection rejected (${phrase(result)})` } : result;
   },
+  lifespanWords: uvicornLifespan,
   failure: () => 'Exception in ASGI application',
   earlyReturn: (isStarted) => `ASGI callable returned without ${isStarted ? 'completing' : 'starting'} response.`,
   serverError: null,
@@ -93,6 +96,13 @@ function refuse(status: number, text: string, extra: Refusal['headers'] = []): B
   const head = `HTTP/1.1 ${status} ${PYTHON_PHRASES[status]}\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n`;
   return Buffer.concat([Buffer.from(`${head}${more}Connection: close\r\n\r\n`), body]);
 }
+
+const gunicornLifespan: LifespanWords = (phase, message, error) => {
+  const why = error instanceof Error ? error.message : message;
+  const begin =
+    phase === 'startup' ? 'ASGI lifespan startup failed: Lifespan startup failed' : 'Lifespan shutdown error';
+  return [`${begin}: ${why === '' ? 'Unknown error' : why}`];
+};
 
 const INCOMPLETE = 'ASGI application returned without completing the response; closing the connection';
 
@@ -143,6 +153,7 @@ export function gunicornDialect(rules: RequestRules): Dialect {
       if (!/^[A-Za-z0-9+/]{22}==$/.test(key)) return { bytes: refuse(400, 'Bad Request'), log: null };
       return { key, deflate: null };
     },
+    lifespanWords: gunicornLifespan,
     failure: (isComplete) => (isComplete ? null : 'Error in ASGI application'),
     earlyReturn: (isStarted) => (isStarted ? INCOMPLETE : null),
     serverError: refuse(500, 'Internal Server Error'),

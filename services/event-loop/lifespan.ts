@@ -13,6 +13,15 @@ export interface ServerLog {
   error(message: string): void;
 }
 
+/** What a server logs of a lifespan that failed: as lines, from what the application has said or thrown. */
+export type LifespanWords = (phase: 'startup' | 'shutdown', message: string, error: unknown) => readonly string[];
+
+/** Uvicorn's words. */
+export const uvicornLifespan: LifespanWords = (phase, message, error) => {
+  const why = error === null ? message : `Exception in 'lifespan' protocol\n${traceback(error)}`;
+  return [...(why === '' ? [] : [why]), `Application ${phase} failed. Exiting.`];
+};
+
 /** One application's lifespan. */
 export class Lifespan {
   readonly state: Record<string, unknown> = {};
@@ -21,6 +30,9 @@ export class Lifespan {
   readonly #app: AsgiApp;
   readonly #mode: string;
   readonly #log: ServerLog;
+  readonly #words: LifespanWords;
+  #message = '';
+  #error: unknown = null;
   readonly #started = new Flag();
   readonly #stopped = new Flag();
   readonly #messages: ReceiveMessage[] = [];
@@ -28,10 +40,11 @@ export class Lifespan {
   #hasRaised = false;
   #hasRefused = false;
 
-  constructor(app: AsgiApp, mode: 'auto' | 'on' | 'off', log: ServerLog) {
+  constructor(app: AsgiApp, mode: 'auto' | 'on' | 'off', log: ServerLog, words: LifespanWords) {
     this.#app = app;
     this.#mode = mode;
     this.#log = log;
+    this.#words = words;
   }
 
   async startup(): Promise<void> {
@@ -41,8 +54,7 @@ export class Lifespan {
     this.#put({ type: 'lifespan.startup' });
     await this.#started.wait();
     if (this.#hasRefused || (this.#hasRaised && this.#mode === 'on')) {
-      this.#log.error('Application startup failed. Exiting.');
-      this.hasFailed = true;
+      this.#fail('startup');
     } else this.#log.info('Application startup complete.');
   }
 
@@ -52,9 +64,13 @@ export class Lifespan {
     this.#put({ type: 'lifespan.shutdown' });
     await this.#stopped.wait();
     if (this.#hasRefused || (this.#hasRaised && this.#mode === 'on')) {
-      this.#log.error('Application shutdown failed. Exiting.');
-      this.hasFailed = true;
+      this.#fail('shutdown');
     } else this.#log.info('Application shutdown complete.');
+  }
+
+  #fail(phase: 'startup' | 'shutdown'): void {
+    for (const line of this.#words(phase, this.#message, this.#error)) this.#log.error(line);
+    this.hasFailed = true;
   }
 
   #put(message: ReceiveMessage): void {
@@ -70,7 +86,7 @@ export class Lifespan {
       this.#hasRaised = true;
       if (!this.#hasRefused) {
         if (this.#mode === 'auto') this.#log.info("ASGI 'lifespan' protocol appears unsupported.");
-        else this.#log.error(`Exception in 'lifespan' protocol\n${traceback(error)}`);
+        else this.#error = error;
       }
     } finally {
       this.#started.set();
@@ -94,7 +110,7 @@ export class Lifespan {
     }
     if (message.type === 'lifespan.startup.failed' || message.type === 'lifespan.shutdown.failed') {
       this.#hasRefused = true;
-      if (message.message) this.#log.error(message.message);
+      this.#message = message.message ?? '';
     }
     (isStartup ? this.#started : this.#stopped).set();
   };

@@ -72,7 +72,7 @@ export class AsgiServer {
     this.app = app;
     this.config = config;
     this.log = log;
-    this.#lifespan = new Lifespan(app, config.lifespan, log);
+    this.#lifespan = new Lifespan(app, config.lifespan, log, config.dialect.lifespanWords);
     this.forCycles = {
       defaultHeaders: () => this.defaultHeaders(),
       logError: (message) => log.error(message),

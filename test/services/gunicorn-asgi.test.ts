@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { get, gunicorn, type Running, rawRequest } from './server-process.ts';
+import { get, gunicorn, type Running, rawRequest, ServerProcess } from './server-process.ts';
 
 let running: Running;
 let statsd: dgram.Socket;
@@ -141,4 +141,19 @@ it('treats applications that break the protocol as Gunicorn does', async () => {
     '[ERROR] Error in ASGI application',
     '[ERROR] Error in ASGI application',
   ]);
+});
+
+it('says in its own words that an application refuses to start', async () => {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'gunicorn-asgi-'));
+  const app = `export const app = async (scope, receive, send) => {
+    await receive();
+    await send({ type: 'lifespan.startup.failed', message: 'no db' });
+  };`;
+  writeFileSync(path.join(directory, 'refusing.mjs'), app);
+  const flags = ['-b', '127.0.0.1:0', '-k', 'asgi', '--pythonpath', directory];
+  const server = new ServerProcess('gunicorn', [...flags, 'refusing.mjs:app']);
+  expect((await server.exited).status).toBe(3);
+  rmSync(directory, { recursive: true });
+  expect(server.log).toContain('[ERROR] ASGI lifespan startup failed: Lifespan startup failed: no db\n');
+  expect(server.log).not.toContain('Exiting.');
 });
