@@ -28,6 +28,7 @@ export function runWorker(): void {
 
   const exit = (): void => {
     if (serving) {
+      serving.cycle.log.write('notice', 'exiting');
       serving.finish();
       serving.cycle.log.write('notice', 'exit');
       closeCycle(serving.cycle);

@@ -46,6 +46,8 @@ export interface StartOptions {
   /** Put in front of the configuration; default: `daemon off; master_process off;` and an empty events block. */
   readonly preamble?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Command line of another program that takes nginx's arguments. */
+  readonly program?: readonly string[];
 }
 
 /** Starts the proxy on `conf` and waits until it listens. Rejects with its stderr when it does not. */
@@ -66,7 +68,8 @@ export async function startProxy(conf: string, options: StartOptions = {}): Prom
   writeFileSync(join(dir, 'nginx.conf'), `pid nginx.pid;\n${preamble}\n${fill(conf)}\n`);
 
   const words = ['-p', `${dir}/`, '-c', 'nginx.conf', '-e', 'error.log'];
-  const child = spawn(ORIGINAL ?? process.execPath, ORIGINAL ? words : [MAIN, ...words], {
+  const [file, ...before] = options.program ?? (ORIGINAL ? [ORIGINAL] : [process.execPath, MAIN]);
+  const child = spawn(file!, [...before, ...words], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
   });
