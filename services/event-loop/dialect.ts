@@ -4,7 +4,7 @@
  */
 import { httpDate } from '../http/http-date.ts';
 import type { RequestRules } from '../http/rules.ts';
-import { PYTHON_PHRASES } from '../http/status-phrases.ts';
+import { GUNICORN_ASGI_PHRASES, PYTHON_PHRASES } from '../http/status-phrases.ts';
 import { checkHandshake, type Handshake, isRefusal, phrase, type Refusal, refusalBytes } from './handshake.ts';
 import { type LifespanWords, uvicornLifespan } from './lifespan.ts';
 import type { InvalidRequest, RequestHead } from './request-parser.ts';
@@ -93,7 +93,8 @@ export const UVICORN: Dialect = {
 function refuse(status: number, text: string, extra: Refusal['headers'] = []): Buffer {
   const more = extra.map(([name, value]) => `${name}: ${value}\r\n`).join('');
   const body = Buffer.from(text);
-  const head = `HTTP/1.1 ${status} ${PYTHON_PHRASES[status]}\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n`;
+  const reason = GUNICORN_ASGI_PHRASES[status] ?? PYTHON_PHRASES[status];
+  const head = `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n`;
   return Buffer.concat([Buffer.from(`${head}${more}Connection: close\r\n\r\n`), body]);
 }
 
@@ -133,7 +134,7 @@ export function gunicornDialect(rules: RequestRules): Dialect {
         closes && !has('connection') ? 'Connection: close\r\n' : '',
       ].join('');
       const protocol = version === '1.0' ? 'HTTP/1.0' : 'HTTP/1.1';
-      return `${protocol} ${status} ${PYTHON_PHRASES[status] ?? ''}\r\n${fields}${own}`;
+      return `${protocol} ${status} ${GUNICORN_ASGI_PHRASES[status] ?? 'Unknown'}\r\n${fields}${own}`;
     },
     invalid: (error) => refuse(400, error.text),
     filter(head) {

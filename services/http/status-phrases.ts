@@ -1,6 +1,7 @@
 /**
  * Reason phrases as the originals have them, who do not agree with each other or with Node: those of Python's http.HTTPStatus (3.11), from
- * which Uvicorn and Starlette take theirs, and Werkzeug's own. A table and not node:http, which costs a pool's thread half of its start.
+ * which Uvicorn and Starlette take theirs, Werkzeug's own, and those of Gunicorn's asgi worker. Tables and not node:http, which costs a
+ * pool's thread half of its start.
  */
 
 /** http.HTTPStatus. */
@@ -79,4 +80,16 @@ export const WERKZEUG_PHRASES: Readonly<Record<number, string>> = {
   418: "I'm a teapot",
   449: 'Retry With',
   511: 'Network Authentication Failed',
+};
+
+const GUNICORN_KNOWS = [
+  100, 101, 103, 200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 410, 411,
+  413, 414, 415, 422, 429, 500, 501, 502, 503, 504,
+];
+
+/** Those of gunicorn/asgi/protocol.py, whose table has no others. */
+export const GUNICORN_ASGI_PHRASES: Readonly<Record<number, string>> = {
+  ...Object.fromEntries(GUNICORN_KNOWS.map((status) => [status, PYTHON_PHRASES[status]])),
+  413: 'Payload Too Large',
+  414: 'URI Too Long',
 };
