@@ -36,6 +36,6 @@ it('loads no compiler and no HTTP client when it starts again', async () => {
 });
 
 it('bounds the young memory of workers, unless the user does', async () => {
-  expect((await toldByStart()).worker).toContain('--max-semi-space-size=8');
+  expect((await toldByStart()).worker).toContain('--max-semi-space-size=16');
   expect((await toldByStart('--max-semi-space-size=4')).worker).not.toContain('semi-space');
 });
