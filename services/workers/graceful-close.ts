@@ -1,6 +1,10 @@
 /**
- * Closing a connection so that the client gets the whole response (RFC 9112, section 9.6). A close with unread data in the kernel's
- * buffer sends a reset, which may overtake the response; so what is unread is read first, up to a limit and two seconds.
+ * Closing a connection so that the client gets the whole response (RFC 9112, section 9.6), as Gunicorn's close_graceful() does: half-close,
+ * then read until the client has closed as well, up to a limit and two seconds, and block while that lasts. A client that keeps its side
+ * open so holds a sync worker, and the main thread of a gthread worker, for two seconds.
+ *
+ * Node cannot half-close at once, only in the loop's next turn; but it does so before that turn looks for connections to accept, and the
+ * callback then blocks, so no connection is taken meanwhile.
  */
 import { readSync } from 'node:fs';
 import net from 'node:net';
@@ -8,46 +12,58 @@ import type { NetHandle } from '../net-handle.ts';
 
 const LINGER_MS = 2000;
 const DRAIN_BYTES = 65536;
-const scrap = Buffer.allocUnsafe(4096);
+const FIRST_NAP_MS = 0.05;
+const LONGEST_NAP_MS = 5;
 
-const lingering = new Set<net.Socket>();
+const scrap = Buffer.allocUnsafe(4096);
+const never = new Int32Array(new SharedArrayBuffer(4));
+let closing = 0;
 let onIdle: (() => void) | null = null;
 
-/** Closes now when nothing is unread, which is nearly always; otherwise half-closes, and drains in the background. */
-export function closeGracefully(handle: NetHandle): void {
+/** Closes a connection that nothing reads any more; `closed` is called when it is. */
+export function closeGracefully(handle: NetHandle, closed: () => void, socket = socketOf(handle)): void {
+  closing++;
+  let isOver = false;
+  const end = (): void => {
+    if (isOver) return;
+    isOver = true;
+    closing--;
+    socket.destroy();
+    closed();
+    if (closing === 0) onIdle?.();
+  };
+  // The client is gone already.
+  socket.on('error', end);
+  socket.end(() => {
+    if (!isOver) drain(handle);
+    end();
+  });
+}
+
+function socketOf(handle: NetHandle): net.Socket {
+  return new net.Socket({ handle, allowHalfOpen: true } as unknown as net.SocketConstructorOpts);
+}
+
+/** Reads until the client has closed. What it closes upon is on its way at this moment, so the first looks follow closely. */
+function drain(handle: NetHandle): void {
   handle.setBlocking(false);
-  let unreadBytes = 0;
-  try {
-    unreadBytes = readSync(handle.fd, scrap);
-  } catch {
-    // EAGAIN: nothing is unread. Any other error: nothing can be saved.
+  const until = performance.now() + LINGER_MS;
+  let nap = FIRST_NAP_MS;
+  for (let drained = 0; drained < DRAIN_BYTES && performance.now() < until; ) {
+    try {
+      const bytes = readSync(handle.fd, scrap);
+      if (bytes === 0) return;
+      drained += bytes;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+      Atomics.wait(never, 0, 0, nap);
+      nap = Math.min(nap * 2, LONGEST_NAP_MS);
+    }
   }
-  if (unreadBytes > 0) linger(handle);
-  else handle.close();
 }
 
-function linger(handle: NetHandle): void {
-  const socket = new net.Socket({ handle, allowHalfOpen: true } as unknown as net.SocketConstructorOpts);
-  let drained = 0;
-  lingering.add(socket);
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-  socket.on('data', (data) => {
-    drained += data.length;
-    if (drained > DRAIN_BYTES) socket.destroy();
-  });
-  socket.on('end', () => socket.destroy());
-  socket.on('error', () => {});
-  socket.on('close', () => {
-    clearTimeout(timer);
-    lingering.delete(socket);
-    if (lingering.size === 0) onIdle?.();
-  });
-  socket.end();
-  socket.resume();
-}
-
-/** Calls back when no connection is lingering: before that, exiting would cut them off. */
+/** Calls back when no connection is closing: before that, exiting would cut it off. */
 export function whenClosed(callback: () => void): void {
-  if (lingering.size === 0) callback();
+  if (closing === 0) callback();
   else onIdle = callback;
 }

@@ -14,6 +14,8 @@ import { createGil, Gil, type GilState } from '../gil/gil.ts';
 import { type EngineLine, forgetConnection, startTlsEngine } from '../http/tls-socket.ts';
 import type { NetHandle } from '../net-handle.ts';
 import { gunicornTls } from '../settings/gunicorn-tls-rows.ts';
+import { versionProfile } from '../versions.ts';
+import { closeGracefully, whenClosed } from './graceful-close.ts';
 import type { WorkerStart } from './start.ts';
 import { peerOf } from './sync.ts';
 import { FIRST_READ_BYTES, ThreadQueue, type ThreadQueueMemory, threadQueueMemory } from './thread-queue.ts';
@@ -21,7 +23,6 @@ import type { Worker } from './worker.ts';
 
 const extension = path.extname(fileURLToPath(import.meta.url));
 const PROGRAM = new URL(`./gthread-thread${extension}`, import.meta.url);
-const LINGER_MS = 2000;
 const STOP_KEEPALIVE_MS = 2000;
 
 /** What a thread is started with. */
@@ -222,8 +223,9 @@ class GthreadMain {
     return true;
   }
 
-  #close(connection: Connection): void {
-    const { socket, slot } = connection;
+  /** Closes; after a response so that the client gets the whole of it, which can hold this thread up. */
+  #close(connection: Connection, isAfterResponse = false): void {
+    const { socket, slot, handle } = connection;
     this.#connections.delete(slot);
     this.forget(slot);
     const free = (): void => {
@@ -236,19 +238,15 @@ class GthreadMain {
       free();
       return;
     }
-    connection.handle.setBlocking(false);
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
     socket.removeAllListeners('end').removeAllListeners('error');
-    socket.on('end', () => socket.destroy());
-    socket.on('error', () => {});
-    socket.on('close', () => {
-      clearTimeout(timer);
-      free();
-    });
-    // What still comes is dropped here: the connection may not be reset before the client has read the response.
     connection.isClosing = true;
-    socket.end();
-    socket.resume();
+    if (isAfterResponse && versionProfile().closesGracefully) {
+      closeGracefully(handle, free, socket);
+      return;
+    }
+    socket.on('error', () => {});
+    socket.on('close', free);
+    socket.destroy();
   }
 
   #onMessage(message: Exclude<ThreadMessage, { kind: 'ready' }>): void {
@@ -270,7 +268,7 @@ class GthreadMain {
       else if (message.outcome === 'keep-alive') {
         this.#park(connection, this.#worker.alive ? keepalive * 1000 : Math.min(keepalive * 1000, STOP_KEEPALIVE_MS));
       } else if (message.outcome === 'defer' && this.#worker.alive) this.#park(connection, keepalive * 1000);
-      else this.#close(connection);
+      else this.#close(connection, true);
     });
   }
 
@@ -296,7 +294,7 @@ class GthreadMain {
   }
 
   #leaveWhenIdle(): void {
-    if (this.#connections.size === 0) this.#leave(0);
+    if (this.#connections.size === 0) whenClosed(() => this.#leave(0));
   }
 
   /** Python's exit: the threads are joined first, however long that takes; the arbiter's patience is the limit. */

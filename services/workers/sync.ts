@@ -89,9 +89,14 @@ function serveConnection(
   } catch (error) {
     worker.log.exception('Socket error processing request.', error);
   } finally {
-    if (versionProfile().closesGracefully) closeGracefully(client);
-    else client.close();
+    const closed = (): void => {
+      worker.notify();
+      if (worker.heartbeat.isAborted) worker.stop();
+    };
+    if (versionProfile().closesGracefully) closeGracefully(client, closed);
+    else {
+      client.close();
+      closed();
+    }
   }
-  worker.notify();
-  if (worker.heartbeat.isAborted) worker.stop();
 }

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { askBesideOneHeldOpen } from '../../services/held-open.ts';
 import { get, isAlive, type Running, rawRequest, type ServerProcess } from '../../services/server-process.ts';
 import type { AppName, Side } from './peers.ts';
 
@@ -406,6 +407,9 @@ export const SCENARIOS: readonly Scenario[] = [
       return { answers, ended: await server.exited, log: uvicornLog(server) };
     },
   },
+  ...(['sync', 'gthread'] as const).map((kind) =>
+    gunicorn(`-k ${kind}: a client keeps its side open`, ['-k', kind], ({ port }) => askBesideOneHeldOpen(port)),
+  ),
   uvicorn('over the limit of concurrency', ['--limit-concurrency', '2'], async ({ port }) => {
     const [slow] = await begun(port, '/io?ms=1000');
     const over = await get(port, '/');

@@ -1,0 +1,19 @@
+// How connections are closed after a response: Gunicorn 27 half-closes and waits for the client in the worker itself, 20.1 just closes.
+import { expect, it } from 'vitest';
+import { askBesideOneHeldOpen } from './held-open.ts';
+import { gunicorn } from './server-process.ts';
+
+const FLASK = 'services/apps/flask.ts:app';
+
+it.each([
+  ['sync', [], 'current', 'then'],
+  ['sync', [], 'debian-12', 'meanwhile'],
+  ['gthread', ['--threads', '2'], 'current', 'then'],
+  ['gthread', ['--threads', '2'], 'debian-12', 'meanwhile'],
+])('%s %j, profile %s: a request beside a client that keeps its side open is answered %s', async (...args) => {
+  const [kind, flags, profile, came] = args;
+  const env = profile === 'current' ? {} : { PORTICO_SERVICES_PROFILE: profile };
+  const { server, port } = await gunicorn(['-k', kind, ...flags, FLASK], { env });
+  expect(await askBesideOneHeldOpen(port)).toEqual({ next: 200, came });
+  await server.stop();
+});
