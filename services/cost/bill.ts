@@ -28,6 +28,14 @@ export function usePythonCost(factor: number): void {
   figuresMs = Object.fromEntries(Object.entries(figures).map(([name, { us }]) => [name, (us * factor) / 1000]));
 }
 
+/**
+ * CPU time that a request of this figure may still use once its response is out, in ms: Python does about a third of its work on a request
+ * then, while the client takes the response in. What is used counts towards the next settlement, as all does.
+ */
+export function afterResponseMs(name: FigureName): number {
+  return (figuresMs?.[name] ?? 0) / 3;
+}
+
 /** Adds a figure to what the request in hand will have cost. */
 export function owe(name: FigureName): void {
   if (figuresMs) owedMs += figuresMs[name] ?? 0;

@@ -20,8 +20,16 @@ const never = new Int32Array(new SharedArrayBuffer(4));
 let closing = 0;
 let onIdle: (() => void) | null = null;
 
-/** Closes a connection that nothing reads any more; `closed` is called when it is. */
-export function closeGracefully(handle: NetHandle, closed: () => void, socket = socketOf(handle)): void {
+/**
+ * Closes a connection that nothing reads any more; `closed` is called when it is. For so many ms it looks for the client's end without
+ * sleeping in between: that is time in which Python is still at work.
+ */
+export function closeGracefully(
+  handle: NetHandle,
+  busyMs: number,
+  closed: () => void,
+  socket = socketOf(handle),
+): void {
   closing++;
   let isOver = false;
   const end = (): void => {
@@ -35,7 +43,7 @@ export function closeGracefully(handle: NetHandle, closed: () => void, socket = 
   // The client is gone already.
   socket.on('error', end);
   socket.end(() => {
-    if (!isOver) drain(handle);
+    if (!isOver) drain(handle, busyMs);
     end();
   });
 }
@@ -45,17 +53,18 @@ function socketOf(handle: NetHandle): net.Socket {
 }
 
 /** Reads until the client has closed. What it closes upon is on its way at this moment, so the first looks follow closely. */
-function drain(handle: NetHandle): void {
+function drain(handle: NetHandle, busyMs: number): void {
   handle.setBlocking(false);
-  const until = performance.now() + LINGER_MS;
+  const from = performance.now();
   let nap = FIRST_NAP_MS;
-  for (let drained = 0; drained < DRAIN_BYTES && performance.now() < until; ) {
+  for (let drained = 0, passed = 0; drained < DRAIN_BYTES && passed < LINGER_MS; passed = performance.now() - from) {
     try {
       const bytes = readSync(handle.fd, scrap);
       if (bytes === 0) return;
       drained += bytes;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+      if (passed < busyMs) continue;
       Atomics.wait(never, 0, 0, nap);
       nap = Math.min(nap * 2, LONGEST_NAP_MS);
     }

@@ -241,7 +241,7 @@ class GthreadMain {
     socket.removeAllListeners('end').removeAllListeners('error');
     connection.isClosing = true;
     if (isAfterResponse && versionProfile().closesGracefully) {
-      closeGracefully(handle, free, socket);
+      closeGracefully(handle, 0, free, socket);
       return;
     }
     socket.on('error', () => {});

@@ -3,6 +3,7 @@
  * accept, send a heartbeat or run a signal handler, and what it has not taken waits in the kernel for any worker that is free.
  * Everything that users see of Gunicorn's default worker follows from that.
  */
+import { afterResponseMs } from '../cost/bill.ts';
 import { BlockingSocket } from '../http/blocking-socket.ts';
 import type { EnvironBase } from '../http/environ.ts';
 import { requestRules } from '../http/rules.ts';
@@ -93,7 +94,7 @@ function serveConnection(
       worker.notify();
       if (worker.heartbeat.isAborted) worker.stop();
     };
-    if (versionProfile().closesGracefully) closeGracefully(client, closed);
+    if (versionProfile().closesGracefully) closeGracefully(client, afterResponseMs('sync.request'), closed);
     else {
       client.close();
       closed();
