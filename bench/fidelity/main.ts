@@ -1,7 +1,7 @@
 // `npm run fidelity`: the same load on the real Gunicorn and Uvicorn, on them once more, and on ours, over a grid of
 // topologies, kinds of work and numbers of clients; in one run, interleaved and repeated. The second series of the real stack
 // is the control: what differs between it and the first is this machine's noise.
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -9,9 +9,9 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { PROJECT } from '../../load/rig/program.ts';
 import { parseCount, parseDuration } from '../../load/units.ts';
-import { VERSIONS_PROGRAM } from '../../services/cost/twins.ts';
 import { type Cell, CONNECTIONS, keyOf, TOPOLOGIES, type Topology, WORKS } from './grid.ts';
 import { picture } from './picture.ts';
+import { versionsOf } from './python.ts';
 import { Driver, SERIES, type Series, type Server, startServer } from './stacks.ts';
 import { reportText, verdictText } from './text.ts';
 import { cellFigures, judge, type Run } from './verdict.ts';
@@ -115,20 +115,6 @@ function planOf(argv: readonly string[]): Plan | undefined {
     out: values.out,
     isFresh: values.fresh,
   };
-}
-
-/** Versions of the real servers. Throws RangeError when one is missing. */
-function versionsOf(python: string): Record<string, string> {
-  let told: { versions: Record<string, string>; missing: string[] };
-  try {
-    told = JSON.parse(execFileSync(python, ['-c', VERSIONS_PROGRAM], { encoding: 'utf8', stdio: 'pipe' }));
-  } catch (error) {
-    throw new RangeError(`cannot run ${python}: ${(error as Error).message.trim().split('\n').at(-1)}`);
-  }
-  if (told.missing.length === 0) return told.versions;
-  throw new RangeError(
-    `${python} lacks ${told.missing.join(', ')}; try: ${python} -m pip install -r test/real/python/requirements.txt`,
-  );
 }
 
 /** The file of the cost profile that ours shall use, measured now if none is named or left from the run that goes on. */
