@@ -244,7 +244,9 @@ class Fidelity {
 
 /** Writes the table and the pictures; gives whether every target is met. */
 function report(plan: Plan, file: RunsFile, versions: Record<string, string>, profile: string | undefined): boolean {
-  const cells = cellFigures(file.runs);
+  const place = new Map(plan.cells.map((cell, index) => [keyOf(cell), index]));
+  const placeOf = (cell: Cell): number => place.get(keyOf(cell)) ?? place.size;
+  const cells = cellFigures(file.runs).sort((one, other) => placeOf(one.cell) - placeOf(other.cell));
   const judgements = judge(cells);
   const cpus = os.cpus();
   const about = [

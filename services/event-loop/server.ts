@@ -5,6 +5,7 @@
 import net, { type Socket } from 'node:net';
 import tls from 'node:tls';
 import type { AsgiApp, HttpScope, WebSocketScope } from '../asgi.ts';
+import { loopGil } from '../gil/loop.ts';
 import type { AllowList } from '../http/allow-list.ts';
 import { httpDate } from '../http/http-date.ts';
 import { acceptsClient, type TlsFiles, tlsOptions } from '../tls-options.ts';
@@ -124,7 +125,11 @@ export class AsgiServer {
   /** Accepts at an address; gives the listening server. Rejects with the system's error. */
   listen(address: AsgiAddress): Promise<net.Server> {
     const unixPath = 'path' in address ? address.path : 'fd' in address ? address.unixPath : null;
-    const onSocket = (socket: Socket): void => void new Connection(socket, this, unixPath);
+    const onSocket = (socket: Socket): void => {
+      // Accepting is Python, too: while a thread computes, the loop accepts no faster than it gets the lock, and other processes do.
+      loopGil.enter();
+      void new Connection(socket, this, unixPath);
+    };
     const options = { allowHalfOpen: true };
     const files = this.config.tls;
     const onTlsSocket = (socket: tls.TLSSocket): void => {
