@@ -13,6 +13,8 @@ import { type Measured, medianOf, type Row, withRatios } from './results.ts';
 
 /** A server that has taken no tick of CPU time for so long has come to rest. */
 const REST_MS = 500;
+const PATIENCE_MS = 10_000;
+const SILENT = 'no answer in 10 s';
 
 export interface Plan {
   readonly rounds: number;
@@ -57,6 +59,7 @@ function ask(url: string, headers: readonly string[]): Promise<Answer> {
     });
     for (const header of headers) request.setHeader(...(header.split(': ') as [string, string]));
     request.on('error', fail);
+    request.setTimeout(PATIENCE_MS, () => request.destroy(new Error(SILENT)));
     request.end();
   });
 }
@@ -81,13 +84,23 @@ async function answer(test: Case, running: RunningPeer): Promise<string> {
   }
 }
 
-/** What is wrong with the answers; undefined when they are all alike. */
-export async function disagreement(test: Case, all: readonly RunningPeer[]): Promise<string | undefined> {
+/** The peers that give an answer to this case, and what is wrong with their answers; undefined when they are all alike. */
+export async function agreement(
+  test: Case,
+  all: readonly RunningPeer[],
+): Promise<{ readonly answering: readonly RunningPeer[]; readonly wrong: string | undefined }> {
   // There are no plain answers to compare.
-  if (test.generator === 'messages' || test.generator === 'upload') return undefined;
-  const answers = await Promise.all(all.map((running) => answer(test, running)));
-  if (new Set(answers).size === 1 && answers[0]!.startsWith('200')) return undefined;
-  return answers.map((text, i) => `${all[i]!.name}: ${text}`).join(' | ');
+  if (test.generator === 'messages' || test.generator === 'upload') return { answering: all, wrong: undefined };
+  const answers = await Promise.all(all.map(async (running) => ({ running, text: await answer(test, running) })));
+  // One that hangs, of what an earlier case did to it, is no reason not to measure the others.
+  const given = answers.filter(({ text }) => text !== SILENT);
+  for (const { running } of answers.filter(({ text }) => text === SILENT))
+    process.stdout.write(`${test.name.padEnd(30)} without ${running.name}: ${SILENT}\n`);
+  const isAlike = new Set(given.map(({ text }) => text)).size === 1 && given[0]!.text.startsWith('200');
+  return {
+    answering: given.map(({ running }) => running),
+    wrong: isAlike ? undefined : answers.map(({ running, text }) => `${running.name}: ${text}`).join(' | '),
+  };
 }
 
 /**
@@ -124,11 +137,13 @@ export async function runCase(
   plan: Plan,
   dir: string,
 ): Promise<Row[] | string> {
+  const reason = whyNot(test);
+  if (reason !== undefined) return reason;
   const able = running.filter(({ can }) => test.needs.every((ability) => can.includes(ability)));
-  const wrong = whyNot(test) ?? (await disagreement(test, able));
+  const { answering, wrong } = await agreement(test, able);
   if (wrong !== undefined) return wrong;
-  if (test.appServer) for (const one of able) await warmUp(test, one, plan.connections);
-  const all = new Map<RunningPeer, Measured[]>(able.map((one) => [one, []]));
+  if (test.appServer) for (const one of answering) await warmUp(test, one, plan.connections);
+  const all = new Map<RunningPeer, Measured[]>(answering.map((one) => [one, []]));
   for (let round = 0; round < plan.rounds; round++) {
     for (const [one, list] of all) list.push(measure(test, one, plan, dir));
   }

@@ -19,6 +19,17 @@ export function pinned(core: number, command: readonly string[]): string[] {
 }
 
 let started = 0;
+const running = new Set<ChildProcess>();
+
+// Ctrl-C, or a mistake of ours: what was started ends with us.
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGTERM');
+});
+for (const [signal, status] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  process.once(signal, () => process.exit(status));
 
 /**
  * Starts a command, in `cwd`; its complaints are shown if it fails. They go to a file that has no name any more, and not to a
@@ -33,7 +44,9 @@ export function start(command: readonly string[], cwd?: string, env?: NodeJS.Pro
     ...(cwd === undefined ? {} : { cwd }),
     ...(env === undefined ? {} : { env: { ...process.env, ...env } }),
   });
+  running.add(child);
   child.on('exit', (code) => {
+    running.delete(child);
     const said = Buffer.alloc(500);
     if (code)
       process.stderr.write(
