@@ -13,7 +13,7 @@ import type { NetHandle, SocketName } from '../net-handle.ts';
 import { gunicornTls } from '../settings/gunicorn-tls-rows.ts';
 import { versionProfile } from '../versions.ts';
 import type { WsgiApp } from '../wsgi.ts';
-import { closeGracefully, whenClosed } from './graceful-close.ts';
+import { closeGracefully } from './graceful-close.ts';
 import type { Worker, WorkerListener } from './worker.ts';
 
 /** What every environ of this worker begins with. */
@@ -51,17 +51,36 @@ export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
     },
   };
   const idle = setInterval(() => worker.notify(), Math.max(500, (worker.settings.timeout * 1000) / 2));
+  // One at a time: what the loop accepts while another connection is closing waits behind it.
+  let isBusy = false;
+  let isStopping = false;
+  const held: (() => void)[] = [];
+  const leave = (): void => {
+    if (isStopping && !isBusy) worker.exit(0);
+  };
 
   worker.onStop = () => {
     clearInterval(idle);
     for (const { handle } of worker.listeners) handle.close();
     // After the callback: a stop may come from inside a request.
-    setImmediate(() => whenClosed(() => worker.exit(0)));
+    setImmediate(() => {
+      isStopping = true;
+      leave();
+    });
   };
   for (const listener of worker.listeners) {
     listener.handle.onconnection = (status, client) => {
       if (status < 0 || !client) return;
-      serveConnection(worker, server, listener, client, line);
+      const serve = (): void => {
+        isBusy = true;
+        serveConnection(worker, server, listener, client, line, () => {
+          isBusy = false;
+          held.shift()?.();
+          leave();
+        });
+      };
+      if (isBusy) held.push(serve);
+      else serve();
     };
     const status = listener.handle.listen(worker.settings.backlog);
     if (status < 0) throw new Error(`cannot listen at ${listener.name}: errno ${-status}`);
@@ -75,7 +94,8 @@ function serveConnection(
   server: WsgiServer,
   listener: WorkerListener,
   client: NetHandle,
-  line?: EngineLine,
+  line: EngineLine | undefined,
+  done: () => void,
 ): void {
   worker.notify();
   client.setBlocking(true);
@@ -93,8 +113,11 @@ function serveConnection(
     const closed = (): void => {
       worker.notify();
       if (worker.heartbeat.isAborted) worker.stop();
+      done();
     };
-    if (versionProfile().closesGracefully) closeGracefully(client, afterResponseMs('sync.request'), closed);
+    const close = (): void => closeGracefully(client, afterResponseMs('sync.request'), closed);
+    // A signal that came during the request is obeyed before the next connection is taken: it is there in the loop's next turn.
+    if (versionProfile().closesGracefully) setImmediate(() => setImmediate(close));
     else {
       client.close();
       closed();

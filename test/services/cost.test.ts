@@ -88,7 +88,7 @@ describe('the cost of Python', () => {
     const profile = readCostProfile({});
     expect(Object.keys(profile.figures)).toEqual(Object.keys(FIGURES));
     expect(profile.measured.versions).toHaveProperty('gunicorn');
-    expect(profile.measured.notes.join()).toContain('shared');
+    expect(profile.measured.notes.join()).toContain('portico calibrate');
     for (const { us, low, high } of Object.values(profile.figures)) expect(low <= us && us <= high).toBe(true);
   });
 
