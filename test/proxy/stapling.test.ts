@@ -55,23 +55,15 @@ async function respond(port: number, signer: string): Promise<void> {
   });
 }
 
+/** An authority of the name that the certificates have as their issuer. */
+function authority(file: string): void {
+  const out = ['-days', '2', '-keyout', `${file}.key`, '-out', `${file}.crt`];
+  openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=CA', ...out);
+}
+
 beforeAll(async () => {
   const port = await freePort();
-  openssl(
-    'req',
-    '-x509',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-subj',
-    '/CN=CA',
-    '-days',
-    '2',
-    '-keyout',
-    'ca.key',
-    '-out',
-    'ca.crt',
-  );
+  authority('ca');
   certify('good', '1001', `http://127.0.0.1:${port}`);
   certify('revoked', '1002', `http://127.0.0.1:${port}/`);
   writeFileSync(at('chain.crt'), readFileSync(at('good.crt'), 'latin1') + readFileSync(at('ca.crt'), 'latin1'));
@@ -80,21 +72,7 @@ beforeAll(async () => {
     at('index'),
     `V\t${end}\t\t1001\tunknown\t/CN=good\nR\t${end}\t260101000000Z\t1002\tunknown\t/CN=revoked\n`,
   );
-  openssl(
-    'req',
-    '-x509',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-subj',
-    '/CN=CA',
-    '-days',
-    '2',
-    '-keyout',
-    'liar.key',
-    '-out',
-    'liar.crt',
-  );
+  authority('liar');
   const lies = await freePort();
   await respond(port, 'ca');
   await respond(lies, 'liar');
