@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { freePort, hasProgram, listening, pinned, start, stop } from './processes.ts';
+import { median } from './results.ts';
 
 const HELP = `node bench/load.ts [options]: measures portico load beside wrk and autocannon
 
@@ -110,10 +111,6 @@ function measure(generator: Generator, url: string, seconds: number, connections
   const long = run(generator, url, seconds + 1, connections);
   const requests = long.requests - short.requests;
   return { requestsPerSecond: requests / seconds, cpuMicros: ((long.cpuSeconds - short.cpuSeconds) * 1e6) / requests };
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 async function main(): Promise<number> {

@@ -41,7 +41,8 @@ export interface BenchResults {
   readonly standing: readonly StandingRow[];
 }
 
-function median(values: readonly number[]): number {
+/** The middle one; of an even number the higher of the two. */
+export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
