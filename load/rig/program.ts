@@ -53,12 +53,12 @@ export class Program {
     return this.process.exitCode !== null || this.process.signalCode !== null || this.process.pid === undefined;
   }
 
-  /** Waits for a line of output; gives the match. Throws ProgramError when the program ends before, or says nothing. */
-  async said(pattern: RegExp): Promise<RegExpExecArray> {
+  /** Waits for a line of output, until there are so `many`; gives the first match. Throws ProgramError when the program ends before, or says nothing. */
+  async said(pattern: RegExp, many = 1): Promise<RegExpExecArray> {
     const until = performance.now() + READY_MS;
     for (;;) {
       const match = pattern.exec(this.output);
-      if (match !== null) return match;
+      if (match !== null && this.count(pattern) >= many) return match;
       if (this.hasEnded || performance.now() > until) throw this.#failure(`did not say ${pattern.source}`);
       await Promise.race([this.#changed.promise, delay(200)]);
     }

@@ -35,6 +35,7 @@ export class Rig {
       'gunicorn',
       [programPath('services/gunicorn'), '-b', '127.0.0.1:0', ...flags, appPath(FLASK)],
       /Listening at: (http:\/\/127\.0\.0\.1:(\d+))/,
+      /Booting worker/,
     );
   }
 
@@ -50,7 +51,8 @@ export class Rig {
       ...flags,
       appPath(FASTAPI),
     ];
-    return await this.#listener('uvicorn', command, /Uvicorn running on (http:\/\/127\.0\.0\.1:(\d+))/);
+    const listening = /Uvicorn running on (http:\/\/127\.0\.0\.1:(\d+))/;
+    return await this.#listener('uvicorn', command, listening, /Started server process/);
   }
 
   /** The proxy, in front of peers. */
@@ -98,9 +100,12 @@ export class Rig {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  async #listener(name: string, command: readonly string[], pattern: RegExp): Promise<Served> {
+  /** Up when it listens, all of its workers are there (they come one after another), and one answers. */
+  async #listener(name: string, command: readonly string[], listening: RegExp, worker: RegExp): Promise<Served> {
     const program = this.#start(name, command);
-    const [, url, port] = await program.said(pattern);
+    const [, url, port] = await program.said(listening);
+    const at = command.findIndex((word) => word === '-w' || word === '--workers');
+    await program.said(worker, at < 0 ? 1 : Number(command[at + 1]));
     await program.answers(`${url}/`);
     return { program, url: url!, port: Number(port) };
   }

@@ -5,7 +5,7 @@ import { users } from './workbench.ts';
 
 const CELLS = [
   { title: 'no --max-requests', flags: [] },
-  { title: '--max-requests 25', flags: ['--max-requests', '25'] },
+  { title: '--max-requests 10', flags: ['--max-requests', '10'] },
 ] as const;
 
 export const maxRequestsStorm: Scenario = {
