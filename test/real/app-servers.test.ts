@@ -6,11 +6,12 @@ import { type RunningProxy, startProxy } from '../proxy/start-proxy.ts';
 import { type Running, rawRequest } from '../services/server-process.ts';
 import { CORPUS } from './app-servers/corpus.ts';
 import { ASKS, bytesOf } from './app-servers/endpoints.ts';
+import { GUNICORN_SCENARIOS } from './app-servers/gunicorn-scenarios.ts';
 import { HANDSHAKE_SCENARIO } from './app-servers/handshakes.ts';
 import { findPeers, type Side } from './app-servers/peers.ts';
-import { SCENARIOS } from './app-servers/scenarios.ts';
 import { STATSD_SCENARIO } from './app-servers/statsd-scenario.ts';
 import { TLS_SCENARIOS } from './app-servers/tls-scenarios.ts';
+import { UVICORN_SCENARIOS } from './app-servers/uvicorn-scenarios.ts';
 
 const peers = findPeers();
 if ('reason' in peers) console.log(`app-servers: skipped, ${peers.reason}`);
@@ -110,7 +111,9 @@ describe.skipIf(!sides).each([
 
 describe.skipIf(!sides)('what happens when', { timeout: 60_000 }, () => {
   it.concurrent.each(
-    [...SCENARIOS, HANDSHAKE_SCENARIO, STATSD_SCENARIO, ...TLS_SCENARIOS].map((each) => [each.name, each] as const),
+    [...GUNICORN_SCENARIOS, ...UVICORN_SCENARIOS, HANDSHAKE_SCENARIO, STATSD_SCENARIO, ...TLS_SCENARIOS].map(
+      (each) => [each.name, each] as const,
+    ),
   )('%s', async (_, scenario) => {
     const seen = await both((side) => scenario.run(side));
     expect(seen.ours).toEqual(seen.real);

@@ -1,6 +1,6 @@
 // Opening handshakes of WebSockets, good and bad: what Uvicorn answers to each is what ours must answer, byte for byte.
 import { rawRequest } from '../../services/server-process.ts';
-import type { Scenario } from './scenarios.ts';
+import type { Scenario } from './scenario.ts';
 
 const UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
 const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';

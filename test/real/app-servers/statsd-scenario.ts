@@ -1,7 +1,7 @@
 // The datagrams that Gunicorn sends to statsd for the same requests, a crash and an idle second.
 import dgram from 'node:dgram';
 import { get } from '../../services/server-process.ts';
-import type { Scenario } from './scenarios.ts';
+import type { Scenario } from './scenario.ts';
 
 export const STATSD_SCENARIO: Scenario = {
   name: 'gunicorn --statsd-host',

@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
 import { rawRequest } from '../../services/server-process.ts';
-import type { Scenario } from './scenarios.ts';
+import type { Scenario } from './scenario.ts';
 
 async function withCertificate<Value>(use: (files: readonly string[]) => Promise<Value>): Promise<Value> {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'app-servers-tls-'));

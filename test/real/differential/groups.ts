@@ -6,5 +6,6 @@ import { proxying } from './proxying.ts';
 import { rules } from './rules.ts';
 import { statics } from './static.ts';
 import { tls } from './tls.ts';
+import { upstreams } from './upstreams.ts';
 
-export const GROUPS: readonly Group[] = [...core, ...bodies, ...proxying, ...rules, ...statics, ...tls];
+export const GROUPS: readonly Group[] = [...core, ...bodies, ...proxying, ...upstreams, ...rules, ...statics, ...tls];

@@ -1,48 +1,24 @@
-// What happens when servers are signaled, starved, broken and told nonsense. A scenario drives one server and says what it saw: answers,
-// how the process ended, what the log says. Both stacks must have seen the same; nothing here says what that is.
+// What happens when Gunicorn is signaled, starved, broken and told nonsense. A scenario drives one server and says what it saw: answers,
+// how the process ended, what the log says.
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { askBesideOneHeldOpen } from '../../services/held-open.ts';
-import { get, isAlive, type Running, rawRequest, type ServerProcess } from '../../services/server-process.ts';
-import type { AppName, Side } from './peers.ts';
-
-export interface Scenario {
-  readonly name: string;
-  /** Drives a server of this side. What it gives is compared. */
-  run(side: Side): Promise<unknown>;
-}
-
-/** Lines of Gunicorn's log without time, process and numbers; sorted, since processes write them in any order. */
-function gunicornLog(server: ServerProcess): string[] {
-  const lines = [...server.log.matchAll(/^\[[^\]]+\] \[\d+\] \[(\w+)\] (.*)$/gm)];
-  return lines.map(([, level, text]) => `${level} ${nameless(text ?? '')}`).sort();
-}
-
-/** The same of Uvicorn's. */
-function uvicornLog(server: ServerProcess): string[] {
-  const lines = [...server.log.matchAll(/^(INFO|WARNING|ERROR): +(.*)$/gm)];
-  return lines.map(([, level, text]) => `${level} ${nameless(text ?? '')}`).sort();
-}
-
-const nameless = (text: string): string =>
-  text.replace(/127\.0\.0\.1:\d+/g, 'ADDRESS').replace(/(pid: ?|\[|\(|<Worker )\d+/g, '$1N');
-
-const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
-const status = async (answer: ReturnType<typeof get>): Promise<number | null> => (await answer)?.status ?? null;
-
-async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
-  while (!(await condition())) await pause(25);
-}
-
-type Seen = Readonly<Record<string, unknown>> & { readonly log: string[] };
-
-/** Ends it with a signal and tells everything. */
-async function end({ server }: Running, signal: NodeJS.Signals, seen: object = {}): Promise<Seen> {
-  const how = await server.stop(signal);
-  return { ...seen, how, log: server.log.includes('Starting gunicorn') ? gunicornLog(server) : uvicornLog(server) };
-}
+import { get, isAlive, type Running, rawRequest } from '../../services/server-process.ts';
+import type { Side } from './peers.ts';
+import {
+  begun,
+  gunicorn,
+  gunicornLog,
+  idle,
+  keptAlive,
+  pause,
+  refusal,
+  type Scenario,
+  status,
+  until,
+} from './scenario.ts';
 
 // A worker that is given up has a second to end by itself before it is killed; whether that is enough is chance on a busy machine.
 const END_OF_ABORTED = /^(?:ERROR Worker \(pid:N\) (?:was sent SIGKILL|exited)|INFO Worker exiting)/;
@@ -52,53 +28,6 @@ const NO_EXCEPTION_IN_READ = new RegExp(`${END_OF_ABORTED.source}|^ERROR Error h
 
 // A worker that is told to stop before it has set its handlers dies of the signal; how soon that is, is chance.
 const STOPPED_EARLY = /^INFO Worker \(pid:N\) was sent SIGTERM!$/;
-
-type Drive = (running: Running) => Promise<object>;
-
-/** A scenario on a running Gunicorn that is ended with TERM. */
-function gunicorn(name: string, args: readonly string[], drive: Drive, excused?: RegExp): Scenario {
-  return {
-    name: `gunicorn ${args.join(' ')}${args.length > 0 ? ': ' : ''}${name}`,
-    run: async (side) => {
-      const running = await side.gunicorn('flask', ...args);
-      // The workers are there when one has answered; a second may still be loading.
-      await status(get(running.port, '/'));
-      const seen = await end(running, 'SIGTERM', await drive(running));
-      return excused ? { ...seen, log: seen.log.filter((each) => !excused.test(each)) } : seen;
-    },
-  };
-}
-
-function uvicorn(name: string, args: readonly string[], drive: Drive): Scenario {
-  return {
-    name: `uvicorn ${args.join(' ')}${args.length > 0 ? ': ' : ''}${name}`,
-    run: async (side) => {
-      const running = await side.uvicorn('fastapi', ...args);
-      await status(get(running.port, '/'));
-      return end(running, 'SIGTERM', await drive(running));
-    },
-  };
-}
-
-/** A command that ends by itself: its status, and the lines that tell why. */
-function refusal(program: 'gunicorn' | 'uvicorn', app: AppName, args: readonly string[], why: RegExp): Scenario {
-  return {
-    name: `${program} ${args.join(' ')} ${app}`,
-    run: async (side) => {
-      const control = side.name === 'real' && program === 'gunicorn' ? ['--no-control-socket'] : [];
-      const server = side.spawn(program, app, [...control, ...args]);
-      const { status: code } = await server.exited;
-      return { code, why: [...server.log.matchAll(why)].map(([text]) => nameless(text)) };
-    },
-  };
-}
-
-/** A request that is under way, and long enough to be disturbed. */
-async function begun(port: number, target: string): Promise<ReturnType<typeof get>[]> {
-  const answer = get(port, target);
-  await pause(300);
-  return [answer];
-}
 
 const signalInRequest = (signal: NodeJS.Signals, target: string, ...args: readonly string[]): Scenario => ({
   name: `gunicorn ${args.join(' ')}: ${signal} during ${target}`,
@@ -110,21 +39,6 @@ const signalInRequest = (signal: NodeJS.Signals, target: string, ...args: readon
     return { answer: await status(answer!), ended };
   },
 });
-
-const idle = (program: 'gunicorn' | 'uvicorn', signal: NodeJS.Signals): Scenario => ({
-  name: `${program}: ${signal} when idle`,
-  run: async (side) => {
-    const running = program === 'gunicorn' ? await side.gunicorn('flask') : await side.uvicorn('fastapi');
-    await status(get(running.port, '/'));
-    return end(running, signal);
-  },
-});
-
-/** A keep-alive connection: what its first response says about it, and that the server closes it. */
-async function keptAlive(port: number): Promise<object> {
-  const text = await rawRequest(port, 'GET /size?bytes=1 HTTP/1.1\r\nHost: a\r\n\r\n');
-  return { connection: /^connection: (.*)\r$/im.exec(text)?.[1] ?? null, responses: text.match(/HTTP\/1\.1/g)?.length };
-}
 
 async function withFreshDirectory<Value>(use: (directory: string) => Promise<Value>): Promise<Value> {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'app-servers-'));
@@ -147,7 +61,7 @@ async function withTakenPort<Value>(use: (port: number) => Promise<Value>): Prom
 
 const worker = ({ server }: Running): number => server.workers[0] ?? -1;
 
-export const SCENARIOS: readonly Scenario[] = [
+export const GUNICORN_SCENARIOS: readonly Scenario[] = [
   refusal(
     'gunicorn',
     'missing-module',
@@ -344,140 +258,7 @@ export const SCENARIOS: readonly Scenario[] = [
     return { next: await status(get(port, '/')) };
   }),
 
-  refusal('uvicorn', 'missing-module', ['--port', '0'], /^ERROR: .*/gm),
-  refusal(
-    'uvicorn',
-    'missing-attribute',
-    ['--port', '0'],
-    /^ERROR: +Error loading ASGI app\. Attribute "nothing" not found/gm,
-  ),
-  refusal('uvicorn', 'fastapi', ['--nope'], /^Error: .*/gm),
-  refusal('uvicorn', 'fastapi', ['--port', 'x'], /^Error: .*/gm),
-  refusal('uvicorn', 'missing-module', ['--port', '0', '--workers', '2'], /^ERROR: .*failed to start.*/gm),
-  refusal(
-    'uvicorn',
-    'fastapi',
-    ['--host', '192.0.2.1', '--port', '80'],
-    /^ERROR: .*|^INFO: +(?:Waiting|Application).*/gm,
-  ),
-  idle('uvicorn', 'SIGTERM'),
-  idle('uvicorn', 'SIGINT'),
-  ...(['SIGTERM', 'SIGINT'] as const).map((signal) => ({
-    name: `uvicorn: ${signal} during a request`,
-    run: async (side: Side) => {
-      const running = await side.uvicorn('fastapi');
-      const [answer] = await begun(running.port, '/io?ms=800');
-      running.server.kill(signal);
-      const seen = { answer: await status(answer!), how: await running.server.exited };
-      return { ...seen, log: uvicornLog(running.server) };
-    },
-  })),
-  {
-    name: 'uvicorn --timeout-graceful-shutdown 1: TERM during a long request',
-    run: async (side) => {
-      const running = await side.uvicorn('fastapi', '--timeout-graceful-shutdown', '1');
-      const [answer] = await begun(running.port, '/io?ms=8000');
-      const ended = await running.server.stop('SIGTERM');
-      return { ended, answer: await status(answer!), cancels: running.server.log.includes('Cancel 1 running task(s)') };
-    },
-  },
-  {
-    name: 'uvicorn: a second Ctrl-C during a request',
-    run: async (side) => {
-      const running = await side.uvicorn('fastapi');
-      const [answer] = await begun(running.port, '/io?ms=8000');
-      running.server.kill('SIGINT');
-      await running.server.said(/Waiting for connections to close/);
-      const ended = await running.server.stop('SIGINT');
-      return { ended, answer: await status(answer!) };
-    },
-  },
-  {
-    name: 'uvicorn: the process exits in a request',
-    run: async (side) => {
-      const { server, port } = await side.uvicorn('fastapi');
-      return { answer: await status(get(port, '/crash')), ended: await server.exited };
-    },
-  },
-  {
-    name: 'uvicorn --limit-max-requests 2',
-    run: async (side) => {
-      const { server, port } = await side.uvicorn('fastapi', '--limit-max-requests', '2');
-      const answers = [await status(get(port, '/')), await status(get(port, '/'))];
-      return { answers, ended: await server.exited, log: uvicornLog(server) };
-    },
-  },
   ...(['sync', 'gthread'] as const).map((kind) =>
     gunicorn(`-k ${kind}: a client keeps its side open`, ['-k', kind], ({ port }) => askBesideOneHeldOpen(port)),
   ),
-  uvicorn('over the limit of concurrency', ['--limit-concurrency', '2'], async ({ port }) => {
-    const [slow] = await begun(port, '/io?ms=1000');
-    const over = await get(port, '/');
-    return { slow: await status(slow!), over: [over?.status, over?.body], next: await status(get(port, '/')) };
-  }),
-  uvicorn('an idle connection is closed', ['--timeout-keep-alive', '1'], ({ port }) => keptAlive(port)),
-  uvicorn('one async handler blocks the other', [], async ({ port }) => {
-    const order: string[] = [];
-    const [slow] = await begun(port, '/block?ms=1000').then(([each]) => [each!.then(() => order.push('block'))]);
-    await Promise.all([slow, get(port, '/').then(() => order.push('hello'))]);
-    return { order };
-  }),
-  uvicorn('a def handler blocks nobody', [], async ({ port }) => {
-    const order: string[] = [];
-    const [slow] = await begun(port, '/sync/io?ms=1500').then(([each]) => [each!.then(() => order.push('sync'))]);
-    await Promise.all([slow, get(port, '/').then(() => order.push('hello'))]);
-    return { order };
-  }),
-  uvicorn('the app raises', [], async ({ port }) => ({ answer: await get(port, '/raise').then((all) => all?.body) })),
-  ...[
-    ['a worker is killed', 'SIGKILL'],
-    ['a worker is told to stop', 'SIGTERM'],
-  ].map(([name, signal]) => ({
-    name: `uvicorn --workers 2: ${name}`,
-    run: async (side: Side) => {
-      const running = await side.uvicorn('fastapi', '--workers', '2');
-      const { server, port } = running;
-      await until(() => (server.log.match(/startup complete/g)?.length ?? 0) === 2);
-      const pids = [...server.log.matchAll(/Started server process \[(\d+)\]/g)].map((match) => Number(match[1]));
-      process.kill(pids[0] ?? 0, signal);
-      await until(() => (server.log.match(/startup complete/g)?.length ?? 0) === 3);
-      return end(running, 'SIGTERM', { next: await status(get(port, '/')) });
-    },
-  })),
-  {
-    name: 'uvicorn --workers 2: the supervisor is killed in a request',
-    run: async (side) => {
-      const { server, port } = await side.uvicorn('fastapi', '--workers', '2');
-      await until(() => (server.log.match(/startup complete/g)?.length ?? 0) === 2);
-      const pids = [...server.log.matchAll(/Started server process \[(\d+)\]/g)].map((match) => Number(match[1]));
-      const [answer] = await begun(port, '/io?ms=800');
-      server.kill('SIGKILL');
-      const seen = {
-        answer: await status(answer!),
-        next: await status(get(port, '/')),
-        left: pids.filter(isAlive).length,
-      };
-      for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGTERM');
-      await until(() => !pids.some(isAlive));
-      return { ...seen, log: uvicornLog(server) };
-    },
-  },
-  {
-    name: 'uvicorn --workers 2: HUP, TTIN and TTOU',
-    run: async (side) => {
-      const running = await side.uvicorn('fastapi', '--workers', '2');
-      const { server } = running;
-      const started = (count: number): Promise<void> =>
-        until(() => (server.log.match(/startup complete/g)?.length ?? 0) === count);
-      await started(2);
-      server.kill('SIGHUP');
-      await started(4);
-      await until(() => (server.log.match(/Finished server process/g)?.length ?? 0) === 2);
-      server.kill('SIGTTIN');
-      await started(5);
-      server.kill('SIGTTOU');
-      await until(() => (server.log.match(/Finished server process/g)?.length ?? 0) === 3);
-      return end(running, 'SIGINT');
-    },
-  },
 ];
