@@ -13,6 +13,7 @@ import type { GunicornSettings } from '../settings/gunicorn-settings.ts';
 import { versionProfile } from '../versions.ts';
 import { APP_LOAD_ERROR, WORKER_BOOT_ERROR } from '../workers/worker.ts';
 import { backlogOf } from './backlog.ts';
+import { HaltServer } from './halt-server.ts';
 import { bindListeners, CannotListen, type Listener, parseBindAddress, reserveAddresses } from './listeners.ts';
 import { Pidfile } from './pidfile.ts';
 import { adoptFromOldMaster, isReexec, startNewMaster } from './reexec.ts';
@@ -28,18 +29,6 @@ export interface ArbiterOptions {
   readonly configFile: string | null;
   readonly warnings: readonly string[];
   readonly reload: () => Promise<Omit<ArbiterOptions, 'reload'>>;
-}
-
-/** The master stops: with a reason and a status when workers cannot work, or with 0 because it was told to. */
-class HaltServer extends Error {
-  readonly reason: string | null;
-  readonly status: number;
-
-  constructor(reason: string | null, status: number) {
-    super(reason ?? 'stop');
-    this.reason = reason;
-    this.status = status;
-  }
 }
 
 type Hook = (...args: unknown[]) => unknown;
