@@ -3,7 +3,7 @@
 // inheritance, defaults and the reference docs all come from these rows. The value of a directive is read under the
 // directive's own name: `proxy.location(r.location).proxy_read_timeout` (times in ms, sizes in bytes).
 import type { Compiler, Scope } from './compile.ts';
-import { ConfigError, errorAt } from './error.ts';
+import { errorAt } from './error.ts';
 import type { Directive } from './parser.ts';
 import type { Template } from './template.ts';
 import { parseCount, parseSizeBytes, parseTimeMs } from './values.ts';
@@ -96,11 +96,13 @@ interface Extras<T> {
   syntax?: string;
 }
 
-function once<T>(cf: Cf, previous: T | undefined): void {
+/** Fails where the block already holds the directive. */
+export function once<T>(cf: Cf, previous: T | undefined): void {
   if (previous !== undefined) cf.fail(`"${cf.name}" directive is duplicate`);
 }
 
-function parseFlag(cf: Cf, value: string): boolean {
+/** `on` or `off`, in any case. */
+export function parseFlag(cf: Cf, value: string): boolean {
   const lower = value.toLowerCase();
   if (lower === 'on') return true;
   if (lower === 'off') return false;
@@ -320,40 +322,6 @@ export function action(
   };
 }
 
-/** A directive that nginx accepts and that has nothing to tune here (hash sizes, aio, …): checked, then unused. */
-export function unused(
-  contexts: number,
-  args: string,
-  syntax: string,
-  defaultText: string | undefined,
-  note: string,
-): Row<true | undefined> {
-  return {
-    in: contexts,
-    args,
-    syntax,
-    defaultText,
-    default: undefined,
-    note,
-    set: (cf, previous) => checkUnused(cf, previous, syntax),
-  };
-}
-
-/** A value that nothing reads must be a good one all the same. */
-function checkUnused(cf: Cf, previous: true | undefined, syntax: string): true | undefined {
-  const [value = ''] = cf.args;
-  const isHashSize = cf.name.includes('_hash_');
-  const isSingle = syntax === 'size' || syntax === 'number' || syntax === 'interval' || syntax === 'on | off';
-  if (!isSingle) return undefined;
-  once(cf, previous);
-  if (syntax === 'on | off') parseFlag(cf, value);
-  else if (isHashSize || syntax === 'number') {
-    if (!/^\d+$/.test(value)) cf.fail(`"${cf.name}" directive invalid number`);
-  } else if (syntax === 'interval') cf.time(value);
-  else cf.size(value);
-  return true;
-}
-
 /** Whether `count` arguments fit the row's arity. */
 export function arityFits(arity: string, got: number): boolean {
   if (arity === 'any') return true;
@@ -417,5 +385,3 @@ export class ConfModule<R extends ModuleRows> {
 export function defineModule<R extends ModuleRows>(name: string, rows: R): ConfModule<R> {
   return new ConfModule(name, rows);
 }
-
-export { ConfigError };

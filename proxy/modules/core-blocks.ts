@@ -15,8 +15,8 @@ import {
   LOCATION,
   MAIN,
   SERVER,
-  unused,
 } from '../config/rows.ts';
+import { unused } from '../config/unused-row.ts';
 import { parseSizeBytes } from '../config/values.ts';
 import { Server, type ServerName } from '../http/virtual-server.ts';
 import { type ListenAddress, parseAddress } from '../listen/address.ts';

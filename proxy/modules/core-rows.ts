@@ -19,9 +19,9 @@ import {
   someOf,
   text,
   time,
-  unused,
 } from '../config/rows.ts';
 import type { Template } from '../config/template.ts';
+import { unused } from '../config/unused-row.ts';
 import { parseSizeBytes, parseTimeMs } from '../config/values.ts';
 import { OpenFileCache } from '../http/open-file-cache.ts';
 import type { ErrorLog } from '../log.ts';

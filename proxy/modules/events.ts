@@ -2,7 +2,8 @@
 // Mirrors ngx_event_core_commands.
 import { type Compiler, Scope } from '../config/compile.ts';
 import { ConfigError } from '../config/error.ts';
-import { action, type Cf, custom, defineModule, EVENTS, flag, MAIN, time, unused } from '../config/rows.ts';
+import { action, type Cf, custom, defineModule, EVENTS, flag, MAIN, time } from '../config/rows.ts';
+import { unused } from '../config/unused-row.ts';
 import { parseAddress } from '../listen/address.ts';
 
 const POLLS = 'Connections are accepted one a turn of the loop, by whichever worker is first.';

@@ -1,6 +1,7 @@
 // HTTP/2 towards clients: its directives and variable. The protocol itself stands in http/h2-*.ts; `listen … http2`
 // and `http2 on` in core-blocks.ts. Mirrors ngx_http_v2_module.
-import { type AnyRow, count, custom, defineModule, flag, HSL, HTTP, SERVER, size, unused } from '../config/rows.ts';
+import { type AnyRow, count, custom, defineModule, flag, HSL, HTTP, SERVER, size } from '../config/rows.ts';
+import { unused } from '../config/unused-row.ts';
 import { parseSizeBytes } from '../config/values.ts';
 import type { Variable } from '../config/variables.ts';
 

@@ -2,8 +2,9 @@
 import type { Compiler } from '../config/compile.ts';
 import { errorAt } from '../config/error.ts';
 import type { Directive } from '../config/parser.ts';
-import { action, type Cf, defineModule, HTTP, unused } from '../config/rows.ts';
+import { action, type Cf, defineModule, HTTP } from '../config/rows.ts';
 import type { Template } from '../config/template.ts';
+import { unused } from '../config/unused-row.ts';
 import { WildcardMap } from '../config/wildcard-map.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { Matcher } from '../http/matcher.ts';

@@ -2,7 +2,8 @@
 // unknown. Exceptions: the *_temp_path directives that many files carry, and fastcgi_pass with its parameters, which
 // are accepted so that the rest of such a file can be run; the location itself answers 502 and says why.
 import type { Directive } from '../config/parser.ts';
-import { action, type Cf, defineModule, HSL, LOCATION, LOCATION_IF, unused } from '../config/rows.ts';
+import { action, type Cf, defineModule, HSL, LOCATION, LOCATION_IF } from '../config/rows.ts';
+import { unused } from '../config/unused-row.ts';
 import type { Exchange } from '../http/exchange.ts';
 
 /** What is left out, and the directives by which it would be asked for; a trailing `*` stands for a family. */

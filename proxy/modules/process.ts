@@ -3,7 +3,8 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { type Cf, custom, defineModule, flag, MAIN, oneOf, text, time, unused } from '../config/rows.ts';
+import { type Cf, custom, defineModule, flag, MAIN, oneOf, text, time } from '../config/rows.ts';
+import { unused } from '../config/unused-row.ts';
 import { parseCount } from '../config/values.ts';
 import type { ErrorLog } from '../log.ts';
 import { parseErrorLog } from './error-log.ts';

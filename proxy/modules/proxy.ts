@@ -15,9 +15,9 @@ import {
   someOf,
   template,
   time,
-  unused,
 } from '../config/rows.ts';
 import type { Template } from '../config/template.ts';
+import { unused } from '../config/unused-row.ts';
 import { parseCount, parseSizeBytes } from '../config/values.ts';
 import { NEXT_WORDS } from '../upstream/next-upstream.ts';
 import { IGNORABLE_HEADERS, type TempPath } from '../upstream/settings.ts';

@@ -1,7 +1,8 @@
 // `valid_referers` and `$invalid_referer`. Mirrors ngx_http_referer_module.
 import { ConfigError } from '../config/error.ts';
 import { compileRegex } from '../config/regex.ts';
-import { custom, defineModule, LOCATION, SERVER, unused } from '../config/rows.ts';
+import { custom, defineModule, LOCATION, SERVER } from '../config/rows.ts';
+import { unused } from '../config/unused-row.ts';
 import type { Variable } from '../config/variables.ts';
 import { WildcardMap } from '../config/wildcard-map.ts';
 import type { Exchange } from '../http/exchange.ts';
