@@ -1,13 +1,11 @@
-// The page of a bench run is one file that needs no network, draws what it says, and is readable in light, dark and on a phone.
-// Set PORTICO_SCREENSHOTS to a directory to keep the pictures.
+// The page of a bench run is one file that needs no network, and draws what it says.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { benchPage } from '../../bench/chart.ts';
 import { type BenchResults, type Measured, type Row, withRatios } from '../../bench/results.ts';
-import { Browser, CHROMIUM } from '../load/browser.ts';
+import { describePage } from '../load/page.ts';
 import { bench, LACKS } from './bench-command.ts';
 
 const usual: Measured = {
@@ -74,51 +72,30 @@ test('is one file that names no other, with the numbers in it', () => {
   expect(html).not.toContain('<processor>');
 });
 
-describe.skipIf(CHROMIUM === undefined)(
-  `in Chromium${CHROMIUM === undefined ? ' (skipped: none is installed; apt-get install chromium)' : ''}`,
-  () => {
-    let browser: Browser;
-    beforeAll(async () => {
-      browser = await Browser.start(join(directory, 'profile'));
-    });
-    afterAll(async () => await browser?.close());
-
-    test.each([
-      ['light', 1280],
-      ['dark', 1280],
-      ['light', 390],
-      ['dark', 390],
-    ] as const)('%s at %d pixels: bars are as long as what they stand for', async (scheme, width) => {
-      await browser.look(width, scheme);
-      await browser.open(pathToFileURL(page).href);
-      const drawn = await browser.evaluate<Array<Array<{ share: number; color: string; top: number }>>>(`
+describePage(
+  'bench',
+  () => page,
+  async (browser) => {
+    const drawn = await browser.evaluate<Array<Array<{ share: number; color: string; top: number }>>>(`
         [...document.querySelectorAll('.peers')].map((group) => [...group.querySelectorAll('.bar')].map((bar) => {
           const part = bar.firstElementChild;
           if (part === null) return { share: 0, color: '', top: bar.getBoundingClientRect().top };
           const { width, height, top } = part.getBoundingClientRect();
           return { share: height < 5 ? -1 : width / bar.clientWidth, color: getComputedStyle(part).backgroundColor, top };
         }))`);
-      expect(drawn.length).toBe(RESULTS.cases.length);
-      RESULTS.cases.forEach(({ rows }, index) => {
-        const costs = rows.map(({ cpuMicrosPerRequest: us }) => (Number.isFinite(us) ? us : 0));
-        expect(drawn[index]!.length).toBe(rows.length);
-        for (const [row, cost] of costs.entries())
-          expect(drawn[index]![row]!.share).toBeCloseTo(cost / Math.max(...costs), 2);
-        const tops = drawn[index]!.map(({ top }) => top);
-        expect(tops).toEqual(tops.toSorted((a, b) => a - b));
-      });
-      const colors = drawn[0]!.map(({ color }) => color);
-      expect(new Set(colors).size).toBe(colors.length);
-      // The same peer has the same color everywhere.
-      expect([drawn[1]![1]!.color, drawn[2]![3]!.color, drawn[3]![1]!.color]).toEqual(Array(3).fill(colors[1]));
-      expect(await browser.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
-      const back = await browser.evaluate<string>('getComputedStyle(document.body).backgroundColor');
-      expect(back).toBe(scheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(20, 23, 27)');
-      expect(browser.complaints).toEqual([]);
-      expect(browser.requests.filter((url) => !/^(file|data|about):/.test(url))).toEqual([]);
-      if (process.env['PORTICO_SCREENSHOTS'])
-        await browser.screenshot(join(process.env['PORTICO_SCREENSHOTS'], `bench-${scheme}-${width}.png`));
+    expect(drawn.length).toBe(RESULTS.cases.length);
+    RESULTS.cases.forEach(({ rows }, index) => {
+      const costs = rows.map(({ cpuMicrosPerRequest: us }) => (Number.isFinite(us) ? us : 0));
+      expect(drawn[index]!.length).toBe(rows.length);
+      for (const [row, cost] of costs.entries())
+        expect(drawn[index]![row]!.share).toBeCloseTo(cost / Math.max(...costs), 2);
+      const tops = drawn[index]!.map(({ top }) => top);
+      expect(tops).toEqual(tops.toSorted((a, b) => a - b));
     });
+    const colors = drawn[0]!.map(({ color }) => color);
+    expect(new Set(colors).size).toBe(colors.length);
+    // The same peer has the same color everywhere.
+    expect([drawn[1]![1]!.color, drawn[2]![3]!.color, drawn[3]![1]!.color]).toEqual(Array(3).fill(colors[1]));
   },
 );
 

@@ -1,19 +1,16 @@
-// The report is one file that needs no network, draws what it says, and is readable in light, dark and on a phone. Set
-// PORTICO_SCREENSHOTS to a directory to keep the pictures.
-
+// The report is one file that needs no network, and draws what it says.
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LoadResult } from '../../load/measure/result.ts';
 import { chartsOf } from '../../load/report/charts.ts';
 import { kneeOf } from '../../load/report/knee.ts';
 import { readResults } from '../../load/report/read-results.ts';
-import { Browser, CHROMIUM } from './browser.ts';
 import { portico, stopAll, temporaryDirectory } from './load-command.ts';
+import { describePage } from './page.ts';
 
 let server: Server;
 let directory: string;
@@ -67,42 +64,21 @@ test('is one file that names no other, with the numbers in it', () => {
   expect(html).not.toContain('<41>');
 });
 
-describe.skipIf(CHROMIUM === undefined)(
-  `in Chromium${CHROMIUM === undefined ? ' (skipped: none is installed; apt-get install chromium)' : ''}`,
-  () => {
-    let browser: Browser;
-    beforeAll(async () => {
-      browser = await Browser.start(join(directory, 'profile'));
-    });
-    afterAll(async () => await browser?.close());
-
-    test.each([
-      ['light', 1280],
-      ['dark', 1280],
-      ['light', 390],
-      ['dark', 390],
-    ] as const)('%s at %d pixels: charts are drawn, nothing is logged or asked for', async (scheme, width) => {
-      await browser.look(width, scheme);
-      await browser.open(pathToFileURL(page).href);
-      const count = chartsOf(readResults(results)).length;
-      expect(count).toBeGreaterThan(6);
-      expect(await browser.evaluate('document.documentElement.dataset.drawn')).toBe(String(count));
-      // A chart is drawn when its canvas has more than one color.
-      const painted = await browser.evaluate<number>(`[...document.querySelectorAll('canvas')].filter((canvas) => {
+describePage(
+  'report',
+  () => page,
+  async (browser) => {
+    const count = chartsOf(readResults(results)).length;
+    expect(count).toBeGreaterThan(6);
+    expect(await browser.evaluate('document.documentElement.dataset.drawn')).toBe(String(count));
+    // A chart is drawn when its canvas has more than one color.
+    const painted = await browser.evaluate<number>(`[...document.querySelectorAll('canvas')].filter((canvas) => {
       const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
       const colors = new Set();
       for (let at = 0; at < data.length; at += 4) if (data[at + 3] > 200) colors.add(data[at] << 16 | data[at + 1] << 8 | data[at + 2]);
       return colors.size > 2;
     }).length`);
-      expect(painted).toBe(count);
-      expect(await browser.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
-      const back = await browser.evaluate<string>('getComputedStyle(document.body).backgroundColor');
-      expect(back).toBe(scheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(20, 23, 27)');
-      expect(browser.complaints).toEqual([]);
-      expect(browser.requests.filter((url) => !/^(file|data|about):/.test(url))).toEqual([]);
-      if (process.env.PORTICO_SCREENSHOTS)
-        await browser.screenshot(join(process.env.PORTICO_SCREENSHOTS, `report-${scheme}-${width}.png`));
-    });
+    expect(painted).toBe(count);
   },
 );
 
