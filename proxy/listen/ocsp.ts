@@ -1,6 +1,5 @@
-// OCSP, as far as stapling needs it (RFC 6960): the request for one certificate, and the reading of an answer, whose
-// signature must be the issuer's or that of somebody it charged with answering. The part of OpenSSL's ocsp.h that
-// ngx_event_openssl_stapling.c uses.
+// OCSP, as far as stapling needs it (RFC 6960): the request for one certificate, and the reading of an answer and of its
+// signature. The part of OpenSSL's ocsp.h that ngx_event_openssl_stapling.c uses.
 import { createHash, verify, X509Certificate } from 'node:crypto';
 
 /** One DER value: its tag, its bytes with and without the head. */
@@ -85,15 +84,21 @@ export function ocspRequest({ name, key, serial }: CertificateId): Buffer {
   return write(SEQUENCE, write(SEQUENCE, write(SEQUENCE, write(SEQUENCE, id))));
 }
 
+/** Who may have signed an answer: the issuer, and whoever is named in it, charged by the issuer or, with `isAnybody`, not. */
+export interface Signers {
+  readonly issuer: X509Certificate;
+  readonly isAnybody: boolean;
+}
+
 /** Until when an answer holds, in ms since 1970 (Infinity: it does not say). Throws with the reason when it is no good. */
-export function checkOcspResponse(der: Buffer, id: CertificateId, issuer: X509Certificate, nowMs: number): number {
+export function checkOcspResponse(der: Buffer, id: CertificateId, signers: Signers, nowMs: number): number {
   const outer = readAll(readOne(der).body);
   const code = at(outer, 0, 0x0a).body[0];
   if (code !== 0) throw new Error(`OCSP response not successful (${code})`);
   const basic = at(readAll(at(readAll(at(outer, 1, 0xa0).body), 0, SEQUENCE).body), 1, 4);
   const parts = readAll(readOne(basic.body).body);
   const data = at(parts, 0, SEQUENCE);
-  checkSignature(parts, data, issuer);
+  checkSignature(parts, data, signers);
   const fields = readAll(data.body).filter(({ tag }) => tag !== 0xa0);
   for (const { body } of readAll(at(fields, 2, SEQUENCE).body)) {
     const single = readAll(body);
@@ -112,13 +117,15 @@ export function checkOcspResponse(der: Buffer, id: CertificateId, issuer: X509Ce
   throw new Error('certificate status not found in the OCSP response');
 }
 
-function checkSignature(parts: readonly Der[], data: Der, issuer: X509Certificate): void {
+function checkSignature(parts: readonly Der[], data: Der, { issuer, isAnybody }: Signers): void {
   const digest = DIGESTS[at(readAll(at(parts, 1, SEQUENCE).body), 0, 6).body.toString('hex')];
   const signature = at(parts, 2, 3).body.subarray(1);
   const extra = parts.find(({ tag }) => tag === 0xa0);
-  const signers = extra ? readAll(readOne(extra.body).body).map(({ whole }) => new X509Certificate(whole)) : [];
-  const trusted = signers.filter((c) => c.verify(issuer.publicKey) && c.keyUsage?.includes(OCSP_SIGNING));
-  const isSigned = [issuer, ...trusted].some((c) => digest && verify(digest, data.whole, c.publicKey, signature));
+  const named = extra ? readAll(readOne(extra.body).body).map(({ whole }) => new X509Certificate(whole)) : [];
+  const isCharged = (c: X509Certificate): boolean =>
+    c.verify(issuer.publicKey) && (c.keyUsage?.includes(OCSP_SIGNING) ?? false);
+  const known = [issuer, ...named.filter((c) => isAnybody || isCharged(c))];
+  const isSigned = known.some((c) => digest && verify(digest, data.whole, c.publicKey, signature));
   if (!isSigned) throw new Error('OCSP_basic_verify() failed');
 }
 

@@ -2,7 +2,7 @@
 // never waits: it takes what is there and, when that grows old, starts a new request. Mirrors ngx_event_openssl_stapling.c.
 import type { X509Certificate } from 'node:crypto';
 import { processLog } from '../log.ts';
-import { type CertificateId, certificateId, checkOcspResponse, ocspRequest } from './ocsp.ts';
+import { type CertificateId, certificateId, checkOcspResponse, ocspRequest, type Signers } from './ocsp.ts';
 
 /** The longest and the shortest time between two requests. */
 const HOUR_MS = 3_600_000;
@@ -12,15 +12,20 @@ const LARGEST_BYTES = 1_048_576;
 
 export class Stapler {
   readonly #id: CertificateId | undefined;
-  readonly #issuer: X509Certificate | undefined;
+  readonly #signers: Signers | undefined;
   readonly #url: string = '';
   #staple: Buffer | undefined;
   #validUntilMs = 0;
   #refreshAtMs = 0;
   #isAsking = false;
 
-  /** `others`: certificates among which the issuer is looked for. */
-  constructor(certificate: X509Certificate, others: readonly X509Certificate[], responder: string | undefined) {
+  /** `others`: certificates among which the issuer is looked for; `isVerified`: its word is wanted for who may answer. */
+  constructor(
+    certificate: X509Certificate,
+    others: readonly X509Certificate[],
+    responder: string | undefined,
+    isVerified: boolean,
+  ) {
     const ignored = (why: string): void => processLog.log?.write('warn', `"ssl_stapling" ignored, ${why}`);
     const name = certificate.subject.replaceAll('\n', ', ');
     const issuer = others.find((other) => certificate.checkIssued(other) && certificate.verify(other.publicKey));
@@ -30,7 +35,8 @@ export class Stapler {
     else if (!/^http:\/\/./i.test(url)) {
       ignored(`invalid URL prefix in OCSP responder "${url}" in the certificate "${name}"`);
     } else {
-      this.#issuer = issuer;
+      // Without ssl_stapling_verify the signature must be right, whosever it is.
+      this.#signers = { issuer, isAnybody: !isVerified };
       this.#id = certificateId(certificate, issuer);
       this.#url = url;
     }
@@ -55,7 +61,9 @@ export class Stapler {
     const encoded = encodeURIComponent(ocspRequest(id).toString('base64'));
     // Asked for when it is wanted: importing it costs a start tens of ms, because that touches all of its exports.
     const { request } = process.getBuiltinModule('node:http');
-    const asking = request(`${this.#url.replace(/\/$/, '')}/${encoded}`, { agent: false, timeout: TIMEOUT_MS });
+    // As nginx takes it: a bare LF ends a line too. The connection serves this one answer, which a signature vouches for.
+    const options = { agent: false, timeout: TIMEOUT_MS, insecureHTTPParser: true };
+    const asking = request(`${this.#url.replace(/\/$/, '')}/${encoded}`, options);
     asking.on('socket', (socket) => socket.unref());
     asking.on('timeout', () => asking.destroy(new Error('OCSP responder timed out')));
     asking.on('error', (error) => failed(error.message));
@@ -79,7 +87,7 @@ export class Stapler {
   #take(answer: Buffer, id: CertificateId, failed: (why: string) => void): void {
     const nowMs = Date.now();
     try {
-      this.#validUntilMs = checkOcspResponse(answer, id, this.#issuer!, nowMs);
+      this.#validUntilMs = checkOcspResponse(answer, id, this.#signers!, nowMs);
     } catch (error) {
       failed((error as Error).message);
       return;

@@ -63,7 +63,8 @@ export class ServerTls {
     const certificate = new X509Certificate(der);
     let stapler = this.#staplers.get(certificate.fingerprint256);
     if (!stapler) {
-      stapler = new Stapler(certificate, this.#issuers, this.conf.ssl_stapling_responder);
+      const { ssl_stapling_responder: responder, ssl_stapling_verify: isVerified } = this.conf;
+      stapler = new Stapler(certificate, this.#issuers, responder, isVerified);
       this.#staplers.set(certificate.fingerprint256, stapler);
     }
     return stapler.current();

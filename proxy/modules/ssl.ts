@@ -128,7 +128,7 @@ export const sslModule = defineModule('ssl', {
     ssl_stapling: flag(HS, false, { note: 'What keeps a certificate from it is told with its first handshake.' }),
     ssl_stapling_file: path(),
     ssl_stapling_responder: text(HS, undefined, { syntax: 'url' }),
-    ssl_stapling_verify: flag(HS, false, { note: 'Responses are always verified.' }),
+    ssl_stapling_verify: flag(HS, false),
     ssl_ocsp: oneOf(HS, ['off', 'on', 'leaf'], 'off', {
       note: 'Refused when on: client certificates are not checked with OCSP.',
     }),

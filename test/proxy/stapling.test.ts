@@ -2,6 +2,7 @@
 // for it, unless it is not good.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
@@ -13,6 +14,7 @@ const at = (name: string): string => join(dir, name);
 const FILES = ['ca.crt', 'good.crt', 'good.key', 'revoked.crt', 'revoked.key', 'chain.crt'];
 
 const responders: ChildProcess[] = [];
+const servers: Server[] = [];
 let proxy: RunningProxy | undefined;
 
 function openssl(...args: string[]): void {
@@ -61,6 +63,21 @@ function authority(file: string): void {
   openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=CA', ...out);
 }
 
+/** A responder whose lines end in LF alone; what it says is another's. Gives its port. */
+async function respondInBareLines(other: number): Promise<number> {
+  const server = createServer((socket) => {
+    socket.once('data', async (request: Buffer) => {
+      const target = request.toString('latin1').split(' ')[1]!;
+      const answer = await (await fetch(`http://127.0.0.1:${other}${target}`)).bytes();
+      socket.write('HTTP/1.1 200 OK\nConnection: close\nContent-Type: application/ocsp-response\n\n');
+      socket.end(answer);
+    });
+  });
+  servers.push(server);
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  return (server.address() as AddressInfo).port;
+}
+
 beforeAll(async () => {
   const port = await freePort();
   authority('ca');
@@ -78,13 +95,17 @@ beforeAll(async () => {
   await respond(lies, 'liar');
   const server = (listen: string, name: string, key: string): string =>
     `server { listen 127.0.0.1:${listen} ssl; ssl_certificate ${name}.crt; ssl_certificate_key ${key}.key; return 204; }`;
+  const asking = (conf: string, responder: number): string =>
+    conf.replace('return', `ssl_stapling_responder http://127.0.0.1:${responder}/; return`);
   proxy = await startProxy(
     `http { access_log off; ssl_stapling on;
       ${server('%%PORT_0%%', 'chain', 'good')}
       ${server('%%PORT_1%%', 'good', 'good').replace('return', 'ssl_trusted_certificate ca.crt; return')}
       ${server('%%PORT_2%%', 'revoked', 'revoked').replace('return', 'ssl_trusted_certificate ca.crt; return')}
       ${server('%%PORT_3%%', 'good', 'good')}
-      ${server('%%PORT_4%%', 'chain', 'good').replace('return', `ssl_stapling_responder http://127.0.0.1:${lies}/; return`)} }`,
+      ${asking(server('%%PORT_4%%', 'chain', 'good').replace('return', 'ssl_stapling_verify on; return'), lies)}
+      ${asking(server('%%PORT_5%%', 'chain', 'good'), lies)}
+      ${asking(server('%%PORT_6%%', 'chain', 'good'), await respondInBareLines(port))} }`,
     {
       preamble: 'daemon off; master_process off; error_log error.log warn; events { }',
       files: Object.fromEntries(FILES.map((name) => [name, readFileSync(at(name))])),
@@ -95,6 +116,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await proxy?.stop();
   for (const responder of responders) responder.kill('SIGKILL');
+  for (const server of servers) server.close();
   rmSync(dir, { recursive: true, force: true });
 });
 
@@ -113,8 +135,8 @@ function stapleOf(port: number): Promise<Buffer | undefined> {
   });
 }
 
-it.each([0, 1])(
-  'shows a good status, once it was fetched (issuer beside the certificate, or trusted: %i)',
+it.each([0, 1, 6])(
+  'shows a good status, once it was fetched (issuer beside the certificate; trusted; by a responder of bare LFs: %i)',
   async (which) => {
     const port = proxy!.ports[which]!;
     expect(await stapleOf(port)).toBeUndefined();
@@ -144,8 +166,14 @@ it('says why it cannot ask', async () => {
   await proxy!.waitFor('error.log', /"ssl_stapling" ignored, issuer certificate not found for certificate "CN=good"/);
 });
 
-it('does not believe a responder that the issuer did not charge', async () => {
+it('with ssl_stapling_verify, does not believe a responder that the issuer did not charge', async () => {
   expect(await stapleOf(proxy!.ports[4]!)).toBeUndefined();
   await proxy!.waitFor('error.log', /\[error\] .*OCSP_basic_verify\(\) failed while requesting certificate status/);
   expect(await stapleOf(proxy!.ports[4]!)).toBeUndefined();
+});
+
+it('believes it without: what it says is the business of the client', async () => {
+  const port = proxy!.ports[5]!;
+  let staple: Buffer | undefined;
+  while (!staple) staple = await stapleOf(port);
 });
