@@ -1,8 +1,11 @@
 // ssl_stapling: the status of our own certificate, asked of its responder over HTTP and shown in handshakes. A handshake
 // never waits: it takes what is there and, when that grows old, starts a new request. Mirrors ngx_event_openssl_stapling.c.
-import type { X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { processLog } from '../log.ts';
+import { certificateName, type SslValues } from '../modules/ssl.ts';
 import { type CertificateId, certificateId, checkOcspResponse, ocspRequest, type Signers } from './ocsp.ts';
+import { readPem } from './tls-errors.ts';
+import type { ClientHello } from './tls-hello.ts';
 
 /** The longest and the shortest time between two requests. */
 const HOUR_MS = 3_600_000;
@@ -96,4 +99,49 @@ export class Stapler {
     this.#isAsking = false;
     this.#refreshAtMs = Math.max(Math.min(this.#validUntilMs - PAUSE_MS, nowMs + HOUR_MS), nowMs + PAUSE_MS);
   }
+}
+
+/**
+ * The one of several certificates that OpenSSL will show, which node:tls does not tell: in TLS 1.3, that of the first signature scheme
+ * of the client's that fits one. Undefined where more would have to be known (the cipher of TLS 1.2): no response is better than one
+ * for another certificate.
+ */
+export function shownTo(
+  hello: ClientHello | undefined,
+  leaves: readonly X509Certificate[],
+  has13: boolean,
+): X509Certificate | undefined {
+  const is13 = has13 && hello?.ciphers.some((cipher) => cipher >> 8 === 0x13);
+  // TLS 1.3 has no signatures of PKCS #1 any more.
+  const schemes = (hello?.signatures ?? []).filter((scheme) => !is13 || (scheme & 0xff) !== 1);
+  const fitting = new Set(schemes.flatMap((scheme) => leaves.find((leaf) => signsWith(leaf, scheme)) ?? []));
+  return is13 || fitting.size === 1 ? [...fitting][0] : undefined;
+}
+
+/** Whether a certificate's key makes signatures of a scheme (RFC 8446 section 4.2.3). */
+function signsWith(certificate: X509Certificate, scheme: number): boolean {
+  const { asymmetricKeyType: kind } = certificate.publicKey;
+  if (kind === 'ec') return (scheme & 0xff) === 3 && scheme >> 8 < 7;
+  return kind === 'rsa' && ((scheme >= 0x0804 && scheme <= 0x0806) || (scheme & 0xff) === 1);
+}
+
+/** The certificates of our own, and with them all among which their issuers are. What cannot be read is told elsewhere. */
+export function certificatesOf({ ssl_certificate: own = [], ssl_trusted_certificate: trusted }: SslValues): {
+  leaves: X509Certificate[];
+  issuers: X509Certificate[];
+} {
+  const names = own.flatMap((f) => (f.path.constant === undefined ? [] : [certificateName(f, f.path.constant)]));
+  try {
+    const files = names.map(certificatesIn);
+    const others = trusted === undefined ? [] : certificatesIn(trusted);
+    return { leaves: files.flatMap(([first]) => first ?? []), issuers: [...files.flat(), ...others] };
+  } catch {
+    return { leaves: [], issuers: [] };
+  }
+}
+
+function certificatesIn(name: string): X509Certificate[] {
+  const pem = name.startsWith('data:') ? name.slice('data:'.length) : readPem(name, (why) => why).toString('latin1');
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
+  return blocks.map((block) => new X509Certificate(block));
 }

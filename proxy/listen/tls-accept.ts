@@ -215,7 +215,7 @@ class HandshakeEvents {
       return true;
     }
     if (name === 'OCSPRequest' && conf.ssl_stapling) {
-      const staple = this.#tls.stapleOf(first as Buffer);
+      const staple = this.#tls.stapleOf(first as Buffer, this.#hello);
       (third as (error: null, response: Buffer | null) => void)(null, staple ?? null);
       return true;
     }

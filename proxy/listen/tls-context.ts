@@ -6,10 +6,11 @@ import { createSecureContext, type SecureContext, type SecureContextOptions } fr
 import { ConfigError } from '../config/error.ts';
 import type { Config } from '../config/load.ts';
 import type { Server } from '../http/virtual-server.ts';
-import { type CertificateFile, certificateName, sslModule } from '../modules/ssl.ts';
-import { Stapler } from './stapling.ts';
+import { type CertificateFile, certificateName, type SslValues, sslModule } from '../modules/ssl.ts';
+import { certificatesOf, Stapler, shownTo } from './stapling.ts';
 import { applyConfCommands, type ContextSettings } from './tls-conf-commands.ts';
 import { cannotLoad, readPem, sslError } from './tls-errors.ts';
+import type { ClientHello } from './tls-hello.ts';
 import { SessionCache } from './tls-sessions.ts';
 
 /** The natively held context behind a SecureContext; its setters take one file at a time, so errors can name it. */
@@ -24,8 +25,6 @@ interface NativeContext {
   onticketkeycallback: (name: Buffer, iv: Buffer, isEncrypting: boolean) => unknown[];
 }
 
-type SslValues = ReturnType<typeof sslModule.server>;
-
 /** The TLS side of a server. */
 export class ServerTls {
   readonly server: Server;
@@ -34,6 +33,7 @@ export class ServerTls {
   readonly #staple: Buffer | undefined;
   /** Certificates among which the issuers of ours are; read while the files can be. */
   readonly #issuers: readonly X509Certificate[] = [];
+  readonly #leaves: readonly X509Certificate[] = [];
   /** By the fingerprint of the certificate. */
   readonly #staplers = new Map<string, Stapler>();
   /** Contexts by the default server of the address, whose protocols count (they are chosen before SNI is looked at). */
@@ -48,7 +48,11 @@ export class ServerTls {
     this.sessions = SessionCache.of(cache);
     if (this.conf.ssl_stapling && file !== undefined)
       this.#staple = readPem(file, (why) => `BIO_new_file("${file}") failed ${why}`, 'rb');
-    else if (this.conf.ssl_stapling) this.#issuers = certificatesOf(this.conf);
+    else if (this.conf.ssl_stapling) {
+      const { leaves, issuers } = certificatesOf(this.conf);
+      this.#leaves = leaves;
+      this.#issuers = issuers;
+    }
   }
 
   /** Whether certificate files depend on the request. */
@@ -57,10 +61,13 @@ export class ServerTls {
     return [...certificates, ...keys].some((f) => f.path.constant === undefined);
   }
 
-  /** The OCSP response to show with a certificate: the file's, or the one fetched. */
-  stapleOf(der: Buffer): Buffer | undefined {
+  /** The OCSP response to show with a certificate: the file's, or the one fetched. `der`: where there is but one, that one. */
+  stapleOf(der: Buffer, hello: ClientHello | undefined): Buffer | undefined {
     if (this.#staple) return this.#staple;
-    const certificate = new X509Certificate(der);
+    const { ssl_certificate: files = [], ssl_protocols: versions } = this.conf;
+    const certificate =
+      files.length > 1 ? shownTo(hello, this.#leaves, versions.has('TLSv1.3')) : new X509Certificate(der);
+    if (!certificate) return undefined;
     let stapler = this.#staplers.get(certificate.fingerprint256);
     if (!stapler) {
       const { ssl_stapling_responder: responder, ssl_stapling_verify: isVerified } = this.conf;
@@ -143,23 +150,6 @@ export class ServerTls {
     if (settings.signatures !== '') native.setSigalgs(settings.signatures);
     rotateTicketKeys(native, conf.ssl_session_ticket_key);
     return context;
-  }
-}
-
-/** Those that stand in the files of our own, and those that are trusted. What cannot be read is told elsewhere. */
-function certificatesOf({ ssl_certificate: own = [], ssl_trusted_certificate: trusted }: SslValues): X509Certificate[] {
-  const names = own.flatMap((f) => (f.path.constant === undefined ? [] : [certificateName(f, f.path.constant)]));
-  if (trusted !== undefined) names.push(trusted);
-  try {
-    return names.flatMap((name) => {
-      const pem = name.startsWith('data:')
-        ? name.slice('data:'.length)
-        : readPem(name, (why) => why).toString('latin1');
-      const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
-      return blocks.map((block) => new X509Certificate(block));
-    });
-  } catch {
-    return [];
   }
 }
 

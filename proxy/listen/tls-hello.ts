@@ -9,6 +9,8 @@ export interface ClientHello {
   readonly ciphers: readonly number[];
   /** Groups (curves), numbers in the client's order. */
   readonly groups: readonly number[];
+  /** Signature schemes, numbers in the client's order. */
+  readonly signatures: readonly number[];
   /** Groups that the client sent a key share for. */
   readonly keyShares: readonly number[];
   /** The session id, and the first identity of a pre-shared key (a TLS 1.3 session). */
@@ -106,6 +108,7 @@ function parseBody(body: Buffer): ClientHello {
   hello.vector(1);
   let serverName: string | undefined;
   let groups: number[] = [];
+  let signatures: number[] = [];
   const keyShares: number[] = [];
   let pskIdentity: Buffer | undefined;
   if (!hello.isAtEnd) {
@@ -119,6 +122,7 @@ function parseBody(body: Buffer): ClientHello {
         const name = list.vector(2);
         if (type === 0 && name.length > 0 && !name.includes(0)) serverName = name.toString('latin1');
       } else if (kind === 10) groups = numbers(data.vector(2));
+      else if (kind === 13) signatures = numbers(data.vector(2));
       else if (kind === 51) {
         const shares = new Reader(data.vector(2));
         while (!shares.isAtEnd) {
@@ -128,5 +132,5 @@ function parseBody(body: Buffer): ClientHello {
       } else if (kind === 41) pskIdentity = new Reader(data.vector(2)).vector(2);
     }
   }
-  return { serverName, ciphers, groups, keyShares, sessionId, pskIdentity };
+  return { serverName, ciphers, groups, signatures, keyShares, sessionId, pskIdentity };
 }

@@ -125,7 +125,9 @@ export const sslModule = defineModule('ssl', {
         return [...(previous ?? []), { name, value: isFile ? cf.compiler.fullPath(value, 'conf') : value }];
       },
     }),
-    ssl_stapling: flag(HS, false, { note: 'What keeps a certificate from it is told with its first handshake.' }),
+    ssl_stapling: flag(HS, false, {
+      note: 'What keeps a certificate from it is told with its first handshake. Of several certificates, only the one that is sure to be shown has its status shown: over TLS 1.2 not to clients that take more than one kind.',
+    }),
     ssl_stapling_file: path(),
     ssl_stapling_responder: text(HS, undefined, { syntax: 'url' }),
     ssl_stapling_verify: flag(HS, false),
@@ -142,6 +144,9 @@ export const sslModule = defineModule('ssl', {
     }),
   },
 });
+
+/** The values of a server. */
+export type SslValues = ReturnType<typeof sslModule.server>;
 
 /** The name of a certificate file, once its variables are known: `data:…` or an absolute path. */
 export function certificateName({ directory }: CertificateFile, value: string): string {

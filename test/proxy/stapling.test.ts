@@ -5,13 +5,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
+import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { freePort, type RunningProxy, startProxy } from './start-proxy.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'portico-stapling-'));
 const at = (name: string): string => join(dir, name);
-const FILES = ['ca.crt', 'good.crt', 'good.key', 'revoked.crt', 'revoked.key', 'chain.crt'];
+const FILES = ['ca.crt', 'good.crt', 'good.key', 'revoked.crt', 'revoked.key', 'chain.crt', 'curve.crt', 'curve.key'];
+
+const REVOKED = 'ssl_certificate revoked.crt; ssl_certificate_key revoked.key;';
 
 const responders: ChildProcess[] = [];
 const servers: Server[] = [];
@@ -21,19 +23,8 @@ function openssl(...args: string[]): void {
   execFileSync('openssl', args, { stdio: 'ignore', cwd: dir });
 }
 
-function certify(name: string, serial: string, url: string): void {
-  openssl(
-    'req',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-subj',
-    `/CN=${name}`,
-    '-keyout',
-    `${name}.key`,
-    '-out',
-    `${name}.csr`,
-  );
+function certify(name: string, serial: string, url: string, key = ['rsa:2048']): void {
+  openssl('req', '-newkey', ...key, '-nodes', '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`);
   writeFileSync(at('leaf.cnf'), `authorityInfoAccess = OCSP;URI:${url}\n`);
   const words = ['-in', `${name}.csr`, '-CA', 'ca.crt', '-CAkey', 'ca.key', '-set_serial', `0x${serial}`];
   openssl('x509', '-req', ...words, '-days', '2', '-extfile', 'leaf.cnf', '-out', `${name}.crt`);
@@ -83,11 +74,12 @@ beforeAll(async () => {
   authority('ca');
   certify('good', '1001', `http://127.0.0.1:${port}`);
   certify('revoked', '1002', `http://127.0.0.1:${port}/`);
+  certify('curve', '1003', `http://127.0.0.1:${port}/`, ['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1']);
   writeFileSync(at('chain.crt'), readFileSync(at('good.crt'), 'latin1') + readFileSync(at('ca.crt'), 'latin1'));
   const end = '300101000000Z';
   writeFileSync(
     at('index'),
-    `V\t${end}\t\t1001\tunknown\t/CN=good\nR\t${end}\t260101000000Z\t1002\tunknown\t/CN=revoked\n`,
+    `V\t${end}\t\t1001\tunknown\t/CN=good\nV\t${end}\t\t1003\tunknown\t/CN=curve\nR\t${end}\t260101000000Z\t1002\tunknown\t/CN=revoked\n`,
   );
   authority('liar');
   const lies = await freePort();
@@ -105,7 +97,8 @@ beforeAll(async () => {
       ${server('%%PORT_3%%', 'good', 'good')}
       ${asking(server('%%PORT_4%%', 'chain', 'good').replace('return', 'ssl_stapling_verify on; return'), lies)}
       ${asking(server('%%PORT_5%%', 'chain', 'good'), lies)}
-      ${asking(server('%%PORT_6%%', 'chain', 'good'), await respondInBareLines(port))} }`,
+      ${asking(server('%%PORT_6%%', 'chain', 'good'), await respondInBareLines(port))}
+      ${server('%%PORT_7%%', 'curve', 'curve').replace('return', `${REVOKED} ssl_protocols TLSv1.2 TLSv1.3; ssl_trusted_certificate ca.crt; return`)} }`,
     {
       preamble: 'daemon off; master_process off; error_log error.log warn; events { }',
       files: Object.fromEntries(FILES.map((name) => [name, readFileSync(at(name))])),
@@ -121,10 +114,11 @@ afterAll(async () => {
 });
 
 /** The OCSP response that a handshake brought. */
-function stapleOf(port: number): Promise<Buffer | undefined> {
+function stapleOf(port: number, wants: ConnectionOptions = {}): Promise<Buffer | undefined> {
   return new Promise((done, fail) => {
     let staple: Buffer | undefined;
-    const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, requestOCSP: true }, () => {
+    const options = { port, host: '127.0.0.1', rejectUnauthorized: false, requestOCSP: true, ...wants };
+    const socket = connect(options, () => {
       socket.destroy();
       done(staple);
     });
@@ -176,4 +170,14 @@ it('believes it without: what it says is the business of the client', async () =
   const port = proxy!.ports[5]!;
   let staple: Buffer | undefined;
   while (!staple) staple = await stapleOf(port);
+});
+
+it('shows the status of that one of two certificates which the client gets', async () => {
+  const port = proxy!.ports[7]!;
+  let staple: Buffer | undefined;
+  while (!staple) staple = await stapleOf(port);
+  expect(await stapleOf(port, { sigalgs: 'ecdsa_secp256r1_sha256:rsa_pss_rsae_sha256' })).toEqual(staple);
+  expect(await stapleOf(port, { sigalgs: 'ecdsa_secp256r1_sha256', maxVersion: 'TLSv1.2' })).toEqual(staple);
+  expect(await stapleOf(port, { sigalgs: 'rsa_pss_rsae_sha256:ecdsa_secp256r1_sha256' })).toBeUndefined();
+  expect(await stapleOf(port, { sigalgs: 'rsa_pss_rsae_sha256' })).toBeUndefined();
 });
