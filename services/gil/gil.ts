@@ -82,6 +82,10 @@ export class Gil {
   #takenAt = 0;
   /** Called in a thread that has just been given the lock because it asked for it; for the cost model. */
   onForcedSwitch: () => void = () => {};
+  /** Called after the lock was given back, for good or around a blocking call, not when another thread has asked for it. */
+  onDropped: (isReleased: boolean) => void = () => {};
+  /** Called at checkpoints under the lock. */
+  onCheckpoint: () => void = () => {};
 
   constructor(state: GilState, thread: number) {
     this.#words = new Int32Array(state.memory, 0, FIELDS);
@@ -115,11 +119,14 @@ export class Gil {
   release(): void {
     if (!this.#isOn || --this.#depth > 0) return;
     this.#drop(false);
+    this.onDropped(true);
   }
 
   /** Where the interpreter looks up between two bytecodes: lets a waiting thread run if one has asked. Costs one atomic load. */
   checkpoint(): void {
-    if (!this.#isOn || this.#depth === 0 || Atomics.load(this.#words, DROP_REQUEST) === 0) return;
+    if (!this.#isOn || this.#depth === 0) return;
+    this.onCheckpoint();
+    if (Atomics.load(this.#words, DROP_REQUEST) === 0) return;
     this.#drop(true);
     this.#take();
   }
@@ -130,6 +137,7 @@ export class Gil {
     const depth = this.#depth;
     this.#depth = 0;
     this.#drop(false);
+    this.onDropped(false);
     try {
       return call();
     } finally {

@@ -13,10 +13,15 @@ export function register(module: string, key: string, call: Callable): void {
   modules.set(module, keys.set(key, call));
 }
 
+/** The function under a key of a module that this thread has loaded. */
+export function loaded(module: string, key: string): Callable | undefined {
+  return modules.get(module)?.get(key);
+}
+
 /** Finds a function, loading its module first if this thread has not done so. Rejects when there is none. */
 export async function registered(module: string, key: string): Promise<Callable> {
   if (!modules.has(module)) await import(module);
-  const call = modules.get(module)?.get(key);
+  const call = loaded(module, key);
   if (!call) throw new Error(`${module} registers no ${key}`);
   return call;
 }

@@ -10,6 +10,7 @@ import { Worker as Thread } from 'node:worker_threads';
 import { credit, spend } from '../cost/bill.ts';
 import { runtime } from '../runtime.ts';
 import { type Timing, timingsOfRequest } from '../timed.ts';
+import { CallQueue, type CallQueueMemory, callQueueMemory } from './call-queue.ts';
 import { publishGauges } from './gauges.ts';
 import { createGil, Gil, type GilState } from './gil.ts';
 import { loopGil } from './loop.ts';
@@ -32,6 +33,7 @@ export interface PoolThreadStart {
   /** The module that the first call will want: loading it is most of a thread's start. */
   readonly module: string;
   readonly gil: GilState;
+  readonly queue: CallQueueMemory;
   readonly index: number;
   readonly workerClass: string;
 }
@@ -45,11 +47,14 @@ export interface PoolCall {
 }
 
 /**
- * A thread is ready, how a call ended, or that the process shall exit. `ownMs` is CPU time of the thread for the call, without the
+ * A thread is ready; sleeps while a call waits that only a message can bring; cannot wake another for a call that waits; how a call
+ * ended; or that the process shall exit. `ownMs` is CPU time of the thread for the call, without the
  * application's work; `timings` is what timed() has measured in it.
  */
 export type PoolAnswer =
   | { readonly kind: 'ready' }
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'short' }
   | {
       readonly kind: 'result';
       readonly id: number;
@@ -66,15 +71,24 @@ interface Pending {
   readonly timings: Timing[] | null;
   readonly done: (value: unknown) => void;
   readonly fail: (error: unknown) => void;
+  /** Where its arguments lie in shared memory; -1 if they went by message. */
+  slot: number;
+  /** Too large for a slot, or only a port can copy it. */
+  isDirect: boolean;
 }
 
 let options = { isGilOn: true, switchIntervalMs: 5 };
-let state: GilState | null = null;
+let pool: {
+  readonly gil: Gil;
+  readonly state: GilState;
+  readonly memory: CallQueueMemory;
+  readonly queue: CallQueue;
+} | null = null;
 let nextId = 1;
-const idle: Thread[] = [];
+const threads: Thread[] = [];
 const waiting: Pending[] = [];
 const running = new Map<number, Pending>();
-let threads = 0;
+const freeSlots = Array.from({ length: POOL_TOKENS }, (_, slot) => slot).reverse();
 let starting = 0;
 
 /** Sets how the pool of this process will be made. */
@@ -90,58 +104,132 @@ export function poolLoad(): { readonly running: number; readonly waiting: number
 /** Runs a registered function in the pool. Rejects with what it throws. */
 export function runInThreadPool(module: string, key: string, args: readonly unknown[]): Promise<unknown> {
   return new Promise((done, fail) => {
-    waiting.push({ call: { id: nextId++, module, key, args }, timings: timingsOfRequest(), done, fail });
+    waiting.push({
+      call: { id: nextId++, module, key, args },
+      timings: timingsOfRequest(),
+      done,
+      fail,
+      slot: -1,
+      isDirect: false,
+    });
     dispatch();
   });
 }
 
-// A call is given to a thread that is ready, never to one that is still starting: another may be free sooner.
+function createPool(): NonNullable<typeof pool> {
+  const state = createGil({ switchIntervalMs: options.switchIntervalMs, isOn: options.isGilOn });
+  publishGauges(state);
+  const gil = new Gil(state, POOL_TOKENS + 1);
+  gil.onForcedSwitch = () => spend('gil.switch');
+  gil.onDropped = rouse;
+  setGil(gil);
+  loopGil.use(gil);
+  loopGil.enter();
+  const memory = callQueueMemory(POOL_TOKENS);
+  return { gil, state, memory, queue: new CallQueue(memory) };
+}
+
 function dispatch(): void {
-  while (waiting.length > 0 && idle.length > 0) {
-    const thread = idle.pop() as Thread;
-    const pending = waiting.shift() as Pending;
+  pool ??= createPool();
+  while (waiting.length > 0 && running.size < POOL_TOKENS) {
+    const pending = waiting[0] as Pending;
+    if (!(pending.isDirect ? sendDirect(pending) : enqueue(pending))) break;
+    waiting.shift();
     running.set(pending.call.id, pending);
-    thread.postMessage(pending.call);
   }
-  while (waiting.length > starting && starting < STARTING_AT_A_TIME && threads < POOL_TOKENS) start();
+  if (options.isGilOn) rouse();
+  else rouseForAll();
+}
+
+function enqueue(pending: Pending): boolean {
+  const slot = freeSlots.pop() as number;
+  if (pool?.queue.push(slot, pending.call)) {
+    pending.slot = slot;
+    return true;
+  }
+  freeSlots.push(slot);
+  pending.isDirect = true;
+  return sendDirect(pending);
+}
+
+// By message, to a thread that has nothing else to do: one that is there can be called away to its event loop, else one is started.
+function sendDirect(pending: Pending): boolean {
+  const { queue } = pool as NonNullable<typeof pool>;
+  queue.hasDirect = true;
+  const thread = queue.claimAsleep();
+  if (thread < 0) {
+    if (queue.claim() < 0) startMore();
+    return false;
+  }
+  queue.hasDirect = false;
+  threads[thread]?.postMessage(pending.call);
+  return true;
+}
+
+/** Sees to it that one thread looks at the queue; it or its successors see to the rest. */
+function rouse(): void {
+  if (!pool || pool.queue.rouse()) return;
+  if (!wakeSleeper()) startMore();
+}
+
+function rouseForAll(): void {
+  for (let count = pool?.queue.length ?? 0; count > 0; count--) {
+    if ((pool?.queue.claim() ?? -1) < 0 && !wakeSleeper()) {
+      startMore();
+      return;
+    }
+  }
+}
+
+function wakeSleeper(): boolean {
+  const thread = pool?.queue.claimAsleep() ?? -1;
+  threads[thread]?.postMessage(null);
+  return thread >= 0;
+}
+
+function startMore(): void {
+  const calls = (pool?.queue.length ?? 0) + waiting.length;
+  while (calls > starting && starting < STARTING_AT_A_TIME && threads.length < POOL_TOKENS) start();
 }
 
 function start(): void {
-  if (!state) {
-    state = createGil({ switchIntervalMs: options.switchIntervalMs, isOn: options.isGilOn });
-    publishGauges(state);
-    const gil = new Gil(state, POOL_TOKENS + 1);
-    gil.onForcedSwitch = () => spend('gil.switch');
-    setGil(gil);
-    loopGil.use(gil);
-    loopGil.enter();
-  }
+  const { state, memory } = pool as NonNullable<typeof pool>;
+  const call = running.values().next().value?.call ?? waiting[0]?.call;
   const workerData: PoolThreadStart = {
     gil: state,
-    index: threads++,
+    queue: memory,
+    index: threads.length,
     workerClass: runtime().worker_class,
-    module: waiting[0]?.call.module ?? '',
+    module: call?.module ?? '',
   };
   const thread = new Thread(PROGRAM, { workerData });
+  threads.push(thread);
   starting++;
   // Idle threads do not keep a process alive that has nothing else to do.
   thread.unref();
-  thread.on('message', (answer: PoolAnswer) => {
-    if (answer.kind === 'exit') process.exit(answer.status);
-    loopGil.enter();
-    idle.push(thread);
-    if (answer.kind === 'ready') {
-      starting--;
-      dispatch();
-      return;
-    }
-    const pending = running.get(answer.id);
-    running.delete(answer.id);
+  thread.on('message', onAnswer);
+}
+
+function onAnswer(answer: PoolAnswer): void {
+  if (answer.kind === 'exit') process.exit(answer.status);
+  if (answer.kind === 'short') {
+    rouseForAll();
+    return;
+  }
+  loopGil.enter();
+  if (answer.kind === 'ready') starting--;
+  if (answer.kind === 'ready' || answer.kind === 'idle') {
+    if ((pool?.queue.length ?? 0) > 0) startMore();
     dispatch();
-    if (answer.kind === 'result') {
-      credit(answer.ownMs);
-      pending?.timings?.push(...answer.timings);
-      pending?.done(answer.value);
-    } else pending?.fail(answer.error);
-  });
+    return;
+  }
+  const pending = running.get(answer.id);
+  running.delete(answer.id);
+  if (pending && pending.slot >= 0) freeSlots.push(pending.slot);
+  dispatch();
+  if (answer.kind === 'result') {
+    credit(answer.ownMs);
+    pending?.timings?.push(...answer.timings);
+    pending?.done(answer.value);
+  } else pending?.fail(answer.error);
 }
