@@ -31,7 +31,39 @@ export function verdictText(judgements: readonly Judgement[], cells: number): st
     ['measure', 'at', 'the real stack again', 'ours', 'allowed', 'target'],
     rows,
     2,
-  )}\n`;
+  )}\n\n${outcome(judgements)}\n`;
+}
+
+/** The verdict in a sentence, what was missed by name. */
+function outcome(judgements: readonly Judgement[]): string {
+  const missed = judgements.filter(({ isMet }) => !isMet);
+  const met = `${judgements.length - missed.length} of ${judgements.length} targets met`;
+  const names = missed.map(
+    ({ measure, at, ours, limit }) => `${NAMES[measure]} at the ${at} (${percent(ours)}, allowed ${percent(limit)})`,
+  );
+  return missed.length === 0 ? `${met}.` : `${met}; missed: ${names.join(', ')}.`;
+}
+
+/** The cells that are farther off than the 95th percentile may be, farthest first. */
+function tail(cells: readonly CellFigures[], judgements: readonly Judgement[]): string {
+  const rows = judgements
+    .filter(({ at }) => at === '95th percentile')
+    .flatMap(({ measure, limit }) =>
+      cells
+        .filter(({ figures }) => figures[measure].ours > limit)
+        .toSorted((one, other) => other.figures[measure].ours - one.figures[measure].ours)
+        .map(({ cell, figures }) => [
+          NAMES[measure],
+          cell.topology,
+          cell.work,
+          String(cell.connections),
+          percent(figures[measure].control),
+          percent(figures[measure].ours),
+          percent(limit),
+        ]),
+    );
+  if (rows.length === 0) return 'None.\n';
+  return `${table(['measure', 'topology', 'work', 'c', 'the real stack again', 'ours', 'allowed'], rows, 3)}\n`;
 }
 
 function figuresOf(cells: readonly CellFigures[], measure: Measure): string {
@@ -81,6 +113,8 @@ export function reportText(
     about.map((line) => `- ${line}`).join('\n'),
     '## Verdict',
     verdictText(judgements, cells.length),
+    '## Cells that are farther off than the 95th percentile may be',
+    tail(cells, judgements),
     '## Requests that failed',
     errors.length === 0 ? 'None.\n' : `${errors.join('\n')}\n`,
     '## Requests/s',

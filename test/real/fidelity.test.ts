@@ -8,6 +8,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Cell } from '../../bench/fidelity/grid.ts';
 import { picture } from '../../bench/fidelity/picture.ts';
 import { SERIES, type Series } from '../../bench/fidelity/stacks.ts';
+import { reportText } from '../../bench/fidelity/text.ts';
 import { cellFigures, judge, type Run } from '../../bench/fidelity/verdict.ts';
 import { ROOT } from '../services/server-process.ts';
 import { findBin } from './app-servers/peers.ts';
@@ -71,6 +72,17 @@ describe('the figures', () => {
     ]);
     expect(rates[0]!.limit).toBeCloseTo(0.07);
     expect(judge(cells.slice(0, 1)).every(({ isMet }) => isMet)).toBe(true);
+  });
+
+  it('are told as they are: what is missed, and which cells are to blame', () => {
+    const missed = reportText(cells, judge(cells), []);
+    expect(missed).toContain(
+      '0 of 6 targets met; missed: requests/s at the median cell (21.0%, allowed 7.0%), requests/s',
+    );
+    expect(missed).toMatch(/^\| requests\/s +\| sync x1 +\| hello +\| +4 \| +0\.0% \| +40\.0% \| +18\.8% \|$/m);
+    const met = reportText(cells.slice(0, 1), judge(cells.slice(0, 1)), []);
+    expect(met).toContain('6 of 6 targets met.');
+    expect(met).toContain('## Cells that are farther off than the 95th percentile may be\n\nNone.');
   });
 
   it('leave out a cell that a series has not yet', () => {
