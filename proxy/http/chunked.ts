@@ -15,13 +15,17 @@ const STATE = {
   done: 10,
 } as const;
 
-/** One more digit would be too much for nginx's off_t. (From 2^53 on sizes are not exact; nobody gets to count so far.) */
-const TOO_MUCH_FOR_A_DIGIT = 2 ** 59;
+/** From 2^59 on nginx refuses whatever follows a size: with one more digit it might not fit its off_t. In upper halves. */
+const TOO_MUCH_TO_GO_ON = 2 ** 27;
 
 /** Decodes one chunked body, fed piece by piece. */
 export class ChunkedDecoder {
   #state: number = STATE.size;
+  /** From 2^53 on it is not exact; nobody gets to count so far. */
   #size = 0;
+  /** The size while it is read, exactly: its upper 31 bits and its lower 32. */
+  #upper = 0;
+  #lower = 0;
   #digits = 0;
 
   get isDone(): boolean {
@@ -74,9 +78,11 @@ export class ChunkedDecoder {
       switch (this.#state) {
         case STATE.size: {
           const digit = c >= 48 && c <= 57 ? c - 48 : (c | 32) >= 97 && (c | 32) <= 102 ? (c | 32) - 87 : -1;
+          if (this.#upper >= TOO_MUCH_TO_GO_ON) return -1;
           if (digit >= 0) {
-            if (this.#size >= TOO_MUCH_FOR_A_DIGIT) return -1;
-            this.#size = this.#size * 16 + digit;
+            this.#upper = this.#upper * 16 + (this.#lower >>> 28);
+            this.#lower = ((this.#lower << 4) | digit) >>> 0;
+            this.#size = this.#upper * 2 ** 32 + this.#lower;
             this.#digits++;
           } else if (this.#digits === 0) return -1;
           else if (c === 13) this.#state = STATE.sizeLf;
@@ -139,10 +145,14 @@ export class ChunkedDecoder {
           break;
       }
     }
+    // Sizes that end here may still grow; those that leave no room for the bytes behind the data are refused at once.
+    if (this.#upper === 0x7fff_ffff && this.#lower > 0xffff_fffa) return -1;
     return i;
   }
 
   #endOfSize(): void {
+    this.#upper = 0;
+    this.#lower = 0;
     this.#state = this.#size === 0 ? STATE.trailer : STATE.data;
   }
 }

@@ -76,6 +76,53 @@ function both([kind, name, wire, body]: Chunks): readonly Row[] {
   });
 }
 
+/** Sizes at the edge of nginx's off_t, and whether they are sizes for it when a byte follows. */
+const EDGES: readonly (readonly [name: string, size: string, isSize: boolean])[] = [
+  ['2^53 + 1', '20000000000001', true],
+  ['2^59 - 1', '7ffffffffffffff', true],
+  ['2^59 - 1 with leading zeros', '00000000007ffffffffffffff', true],
+  ['2^59', '800000000000000', false],
+  ['2^59 with leading zeros', '0000000000800000000000000', false],
+  ['2^60 - 1', 'fffffffffffffff', false],
+  ['2^60', '1000000000000000', false],
+  ['2^62', '4000000000000000', false],
+  ['2^63 - 6', '7ffffffffffffffa', false],
+  ['2^63 - 1', '7fffffffffffffff', false],
+];
+
+/** One of them where bodies have a limit and where they have none, read whole and streamed. */
+function edge([name, size, isSize]: (typeof EDGES)[number]): readonly Row[] {
+  const lines = ['\r\n', '\n', ';x\r\n'];
+  return lines.flatMap((line) =>
+    ['/p', '/stream', '/unlimited', '/unlimited/stream'].map((target): Row => {
+      const send = post(['Transfer-Encoding: chunked'], `${size}${line}x`, target);
+      const title = `${name}, then ${JSON.stringify(line)}, to ${target}`;
+      if (!isSize) return refused('chunk size', title, send);
+      if (!target.startsWith('/unlimited')) return refused('chunk size', title, send, 413);
+      // No body is too long: what was announced is waited for.
+      const forwards = target.endsWith('stream') ? [`POST ${target} x (cut)`] : [];
+      return { kind: 'chunk size', name: title, send, answers: [], forwards, isKept: false };
+    }),
+  );
+}
+
+/** Nothing follows the size: from 2^63 - 5 on it is refused without waiting for more. */
+const UNENDED: readonly Row[] = ['/p', '/unlimited'].flatMap((target) => [
+  refused(
+    'chunk size',
+    `2^63 - 5, then nothing, to ${target}`,
+    post(['Transfer-Encoding: chunked'], '7ffffffffffffffb', target),
+  ),
+  {
+    kind: 'chunk size',
+    name: `2^63 - 6, then nothing, to ${target}`,
+    send: post(['Transfer-Encoding: chunked'], '7ffffffffffffffa', target),
+    answers: [],
+    forwards: [],
+    isKept: false,
+  },
+]);
+
 export const CHUNK_ROWS: readonly Row[] = [
   ...CASES.flatMap(both),
   refused(
@@ -86,6 +133,8 @@ export const CHUNK_ROWS: readonly Row[] = [
   ),
   refused('chunk size', '2^55, too large', post(['Transfer-Encoding: chunked'], '80000000000000\r\nx'), 413),
   refused('chunk size', 'a byte too large', post(['Transfer-Encoding: chunked'], '100001\r\nx'), 413),
+  ...EDGES.flatMap(edge),
+  ...UNENDED,
   {
     kind: 'chunk size',
     name: 'what is announced does not come',

@@ -44,6 +44,8 @@ http {
     proxy_next_upstream off;
     location / { proxy_pass http://app; }
     location /stream { proxy_request_buffering off; proxy_pass http://app; }
+    location /unlimited { client_max_body_size 0; proxy_pass http://app; }
+    location /unlimited/stream { client_max_body_size 0; proxy_request_buffering off; proxy_pass http://app; }
     location /early { proxy_request_buffering off; proxy_pass http://app; }
     location /own { return 200 own; }
     location /file { root .; }
