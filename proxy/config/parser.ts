@@ -31,61 +31,62 @@ export type KnownFiles = ReadonlyMap<string, string>;
 
 /** Reads `file` and everything it includes. Relative includes are relative to `confPrefix`. */
 export function parseFile(file: string, confPrefix: string, known?: KnownFiles, extra?: KnownFiles): ParsedConfig {
-  const files = new Map<string, string>();
+  const reading: Reading = { confPrefix, files: new Map(), known, extra };
   let text: string;
   try {
-    text = extra?.get(file) ?? readText(file, known);
+    text = readText(file, reading);
   } catch (error) {
     throw new ConfigError(`open() "${file}" failed ${errnoText(error)}`);
   }
-  files.set(file, text);
-  const directives = new FileParser(text, file, confPrefix, files, known, extra).parse();
-  return { directives, files };
+  reading.files.set(file, text);
+  return { directives: new FileParser(text, file, reading).parse(), files: reading.files };
 }
 
-function readText(name: string, known: KnownFiles | undefined): string {
-  return known?.get(name) ?? readFileSync(name, 'latin1');
+/** What the files of one configuration have in common. */
+interface Reading {
+  readonly confPrefix: string;
+  /** Those opened so far. */
+  readonly files: Map<string, string>;
+  readonly known: KnownFiles | undefined;
+  readonly extra: KnownFiles | undefined;
+}
+
+function readText(name: string, { known, extra }: Reading): string {
+  return extra?.get(name) ?? known?.get(name) ?? readFileSync(name, 'latin1');
 }
 
 /** Parses directives given on the command line (`-g`), as nginx names their place: `command line`. */
 export function parseGlobals(text: string): Directive[] {
-  return new FileParser(text, 'command line', '', new Map()).parse();
+  return new FileParser(text, 'command line', {
+    confPrefix: '',
+    files: new Map(),
+    known: undefined,
+    extra: undefined,
+  }).parse();
 }
 
 /** Includes within includes: nginx ends such a circle when it has no descriptors left, with this error. */
 const MOST_INCLUDES = 500;
 const CIRCLE = '(24: Too many open files)';
-/** Blocks within blocks. */
+/** Blocks within blocks of one file, and around an include. */
 const MOST_BLOCKS = 500;
 
 class FileParser {
-  #tokens: Generator<Token>;
-  #file: string;
-  #confPrefix: string;
-  #files: Map<string, string>;
-  #known: KnownFiles | undefined;
-  #extra: KnownFiles | undefined;
-  /** Includes around this file. */
-  #includes: number;
+  readonly #tokens: Generator<Token>;
+  readonly #file: string;
+  readonly #reading: Reading;
+  /** How many includes, and how many blocks, stand around this file. */
+  readonly #includes: number;
+  readonly #blocks: number;
 
   #closedAt = 0;
 
-  constructor(
-    text: string,
-    file: string,
-    confPrefix: string,
-    files: Map<string, string>,
-    known?: KnownFiles,
-    extra?: KnownFiles,
-    includes = 0,
-  ) {
-    this.#includes = includes;
-    this.#known = known;
-    this.#extra = extra;
+  constructor(text: string, file: string, reading: Reading, includes = 0, blocks = 0) {
     this.#tokens = tokenize(text, file);
     this.#file = file;
-    this.#confPrefix = confPrefix;
-    this.#files = files;
+    this.#reading = reading;
+    this.#includes = includes;
+    this.#blocks = blocks;
   }
 
   parse(): Directive[] {
@@ -135,7 +136,7 @@ class FileParser {
           opened.endLine = this.#closedAt;
         } else if (name === 'include') {
           if (node.args.length !== 1) throw errorAt(place, 'invalid number of arguments in "include" directive');
-          if (!this.#include(node.args[0]!, place, out)) return false;
+          if (!this.#include(node.args[0]!, place, out, this.#blocks + depth)) return false;
         } else {
           out.push({ ...node, block: undefined });
         }
@@ -147,30 +148,31 @@ class FileParser {
     }
   }
 
-  #include(pattern: string, place: { file: string; line: number }, out: Directive[]): boolean {
-    const full = isAbsolute(pattern) ? pattern : join(this.#confPrefix, pattern);
+  /** Puts what `pattern` names into `out`; false once a fault was recorded, however deep. */
+  #include(pattern: string, place: { file: string; line: number }, out: Directive[], blocks: number): boolean {
+    const full = isAbsolute(pattern) ? pattern : join(this.#reading.confPrefix, pattern);
     const names = /[*?[]/.test(full) ? this.#glob(full) : [full];
     for (const name of names) {
-      if (this.#includes === MOST_INCLUDES) throw errorAt(place, `open() "${name}" failed ${CIRCLE}`);
+      if (this.#includes === MOST_INCLUDES || blocks > MOST_BLOCKS) {
+        throw errorAt(place, `open() "${name}" failed ${CIRCLE}`);
+      }
       let text: string;
       try {
-        text = this.#extra?.get(name) ?? readText(name, this.#known);
+        text = readText(name, this.#reading);
       } catch (error) {
         throw errorAt(place, `open() "${name}" failed ${errnoText(error)}`);
       }
-      this.#files.set(name, text);
-      const before = out.length;
-      const inner = this.#includes + 1;
-      new FileParser(text, name, this.#confPrefix, this.#files, this.#known, this.#extra, inner).#into(out, 0);
-      if (out.length > before && out[out.length - 1]!.fault) return false;
+      this.#reading.files.set(name, text);
+      const inner = new FileParser(text, name, this.#reading, this.#includes + 1, blocks);
+      if (!inner.#into(out, 0)) return false;
     }
     return true;
   }
+
   #glob(pattern: string): string[] {
-    const names = this.#known
-      ? [...this.#known.keys()].filter((name) => matchesGlob(name, pattern))
-      : globSync(pattern);
-    const extra = [...(this.#extra?.keys() ?? [])].filter((name) => matchesGlob(name, pattern));
+    const { known, extra: other } = this.#reading;
+    const names = known ? [...known.keys()].filter((name) => matchesGlob(name, pattern)) : globSync(pattern);
+    const extra = [...(other?.keys() ?? [])].filter((name) => matchesGlob(name, pattern));
     return [...new Set([...names, ...extra])].sort();
   }
 }

@@ -53,6 +53,24 @@ test('circles and towers end in an error, not in the stack', () => {
   const circle = parseFile('/x/a.conf', '/x/', new Map([['/x/a.conf', 'a;\nevents { include a.conf; }']]));
   expect(faultOf(circle.directives)).toBe('open() "/x/a.conf" failed (24: Too many open files) in /x/a.conf:2');
   expect(faultOf(parseGlobals('a {'.repeat(100_000)))).toBe('too many nested blocks in command line:1');
+  // A tower of which every circle adds a hundred blocks.
+  const tower = `${'a { '.repeat(100)} include a.conf; ${'}'.repeat(100)}`;
+  expect(faultOf(parseFile('/x/a.conf', '/x/', new Map([['/x/a.conf', tower]])).directives)).toBe(
+    'open() "/x/a.conf" failed (24: Too many open files) in /x/a.conf:1',
+  );
+});
+
+test('a circle of includes in blocks is gone round once, not from every include again', () => {
+  // Found by the fuzzer: 2^500 readings, until the heap was full.
+  const text = 'http { include a.conf; server { include a.conf; } }';
+  let reads = 0;
+  const disk = new (class extends Map<string, string> {
+    override get(): string {
+      return ++reads > 5000 ? '' : text;
+    }
+  })();
+  parseFile('/x/a.conf', '/x/', disk);
+  expect(reads).toBe(501);
 });
 
 test('values', () => {
