@@ -135,6 +135,11 @@ export interface FieldRules {
   readonly hasUnderscores: boolean;
   /** Names with other odd characters are skipped instead of kept (`ignore_invalid_headers on`). */
   readonly ignoresInvalid: boolean;
+  /**
+   * The lines are an upstream's: those that begin like a status line are skipped (IIS repeats it), and names of odd
+   * characters alone are not kept, as nginx sends no field whose hash is 0.
+   */
+  readonly isUpstream?: boolean;
   /** Called with the line of each skipped header. */
   readonly onInvalid?: (line: string) => void;
 }
@@ -159,7 +164,15 @@ export function parseFields(text: string, from: number, rules: FieldRules, into:
     const nameEnd = colon < 0 || colon > end ? end : colon;
     const name = text.slice(at, nameEnd);
     let lower = lowerName(name);
+    let isKept = true;
     if (lower === undefined) {
+      if (rules.isUpstream) {
+        if (name.startsWith('HTTP/')) {
+          at = newline + 1;
+          continue;
+        }
+        isKept = /[A-Za-z0-9_-]/.test(name);
+      }
       if (name === '' || /[\x00-\x20\x7f]/.test(name)) throw new BadHead('header', text.slice(at, end), at);
       if (/^[A-Za-z0-9_-]+$/.test(name) ? rules.hasUnderscores : !rules.ignoresInvalid) {
         lower = name.toLowerCase();
@@ -179,9 +192,11 @@ export function parseFields(text: string, from: number, rules: FieldRules, into:
     while (stop > start && text.charCodeAt(stop - 1) === 32) stop--;
     const value = start < stop ? text.slice(start, stop) : '';
     if (BAD_VALUE.test(value)) throw new BadHead('header', text.slice(at, end), at);
-    into.names.push(name);
-    into.lower.push(lower);
-    into.values.push(value);
+    if (isKept) {
+      into.names.push(name);
+      into.lower.push(lower);
+      into.values.push(value);
+    }
     at = newline + 1;
   }
 }
@@ -190,7 +205,7 @@ const BAD_VALUE = /[\x00\r]/;
 
 /** A parsed status line: `code`, and `text` as nginx passes it on (`200 OK`). */
 export interface StatusLine {
-  /** 1000 or 1001. */
+  /** 1000 for 1.0, 1001 for 1.1. */
   readonly version: number;
   readonly code: number;
   readonly text: string;
@@ -198,12 +213,29 @@ export interface StatusLine {
 
 /** Parses `HTTP/1.1 200 OK`; undefined when it is not a status line (nginx then takes the answer for HTTP/0.9). */
 export function parseStatusLine(line: string): StatusLine | undefined {
+  const usual = USUAL_STATUS.exec(line);
+  if (usual) return { version: 1000 + Number(usual[1]), code: Number(usual[3]), text: usual[2]! };
   const match = STATUS.exec(line);
   if (!match) return undefined;
-  return { version: match[1] === '1' && Number(match[2]) > 0 ? 1001 : 1000, code: Number(match[4]), text: match[3]! };
+  const [, major, minor, digits, rest = ''] = match;
+  // nginx takes the two bytes before the last digit for the others, whatever stands there.
+  return {
+    version: 1000 * Number(major) + Number(minor),
+    code: Number(digits!.replaceAll(' ', '')),
+    text: ` ${digits}`.slice(-3) + rest,
+  };
 }
 
-const STATUS = /^HTTP\/(\d+)\.(\d+) +((\d{3})(?: .*|\.\d.*|))$/;
+const USUAL_STATUS = /^HTTP\/1\.([01]) ((\d{3})(?:[ .][^\r]*)?)$/;
+const STATUS = /^HTTP\/([1-9]\d{0,2})\.(0*\d{1,3}) ((?: *\d){3})([ .][^\r]*)?$/;
+
+/** Whether what came so far, no LF among it, can become a status line. */
+export function mayBeStatusLine(start: string): boolean {
+  return STATUS_SO_FAR.test(start);
+}
+
+const STATUS_SO_FAR =
+  /^(?:H(?:T(?:T(?:P(?:\/(?:[1-9]\d{0,2}(?:\.(?:0*\d{1,3}(?: (?:(?: *\d){0,2} *|(?: *\d){3}(?:[ .][^\r]*)?\r?))?)?)?)?)?)?)?)?)?$/;
 
 /**
  * Where the head that starts at `from` ends: the index behind its empty line, or -1 when more bytes are needed.

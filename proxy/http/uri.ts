@@ -62,36 +62,43 @@ export function parseUri(raw: string, mergesSlashes: boolean): ParsedUri | undef
   return { uri, args, isChanged: uri !== path };
 }
 
-/** Decodes `%XX` once, leaving broken escapes as they are (`rewrite`, `arg_*` never fail on them). */
+/** Decodes `%XX` once. A broken escape loses its `%`, or all of it when only its second digit is wrong. */
 export function unescapeUri(text: string): string {
-  if (!text.includes('%')) return text;
-  return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return unescapeAs(text, false);
 }
 
 /** Decodes what may stand decoded in a Location header, up to the first `?` (NGX_UNESCAPE_REDIRECT). */
 export function unescapeRedirect(text: string): string {
+  return unescapeAs(text, true);
+}
+
+/** ngx_unescape_uri. */
+function unescapeAs(text: string, isRedirect: boolean): string {
   if (!text.includes('%')) return text;
   let out = '';
   for (let i = 0; i < text.length; i++) {
     const c = text[i]!;
-    if (c === '?') return out + text.slice(i);
+    if (c === '?' && isRedirect) return out + text.slice(i);
     if (c !== '%') {
       out += c;
       continue;
     }
-    const hex = /^[0-9A-Fa-f]{2}/.exec(text.slice(i + 1, i + 3));
-    if (!hex) {
-      // A broken escape loses its `%`, and the whole of it when only the second digit is wrong.
-      if (/[0-9A-Fa-f]/.test(text[i + 1] ?? '')) i += 2;
+    const first = text[++i] ?? '';
+    if (!HEX.test(first)) {
+      out += first;
       continue;
     }
-    const byte = Number.parseInt(hex[0], 16);
-    i += 2;
-    if (byte === 0x3f) return `${out}?${text.slice(i + 1)}`;
-    out += byte > 0x25 && byte < 0x7f ? String.fromCharCode(byte) : `%${hex[0]}`;
+    const second = text[++i] ?? '';
+    if (!HEX.test(second)) continue;
+    const byte = Number.parseInt(first + second, 16);
+    if (!isRedirect) out += String.fromCharCode(byte);
+    else if (byte === 0x3f) return `${out}?${text.slice(i + 1)}`;
+    else out += byte > 0x25 && byte < 0x7f ? String.fromCharCode(byte) : `%${first}${second}`;
   }
   return out;
 }
+
+const HEX = /[0-9A-Fa-f]/;
 
 /** Escapes a path for a request line or a Location header: space, `#`, `%`, `?`, controls and bytes above 0x7e. */
 export function escapeUri(text: string): string {

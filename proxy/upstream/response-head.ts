@@ -2,7 +2,7 @@
 // passed on, rewritten or dropped, and in which order, is nginx's table ngx_http_upstream_headers_in.
 import { parseHttpDate } from '../clock.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { BadHead, Fields, findHeadEnd, parseFields, parseStatusLine } from '../http/head.ts';
+import { BadHead, Fields, findHeadEnd, mayBeStatusLine, parseFields, parseStatusLine } from '../http/head.ts';
 import { charsetIn } from '../http/media-type.ts';
 import type { UpstreamSettings } from './settings.ts';
 
@@ -24,16 +24,15 @@ export interface UpstreamHead {
 /** What came instead of a head. */
 export type HeadFailure = { readonly invalid: string };
 
-const RULES = { hasUnderscores: true, ignoresInvalid: false } as const;
+const RULES = { hasUnderscores: true, ignoresInvalid: false, isUpstream: true } as const;
 
 /**
  * Parses the head at the start of `text`. Undefined: more bytes are needed. An answer that does not begin like HTTP is
  * taken for HTTP/0.9: `statusText` is '' and `bytes` 0.
  */
 export function parseUpstreamHead(text: string): UpstreamHead | HeadFailure | undefined {
-  if (!mayBeHttp(text)) return ancientHead();
   const newline = text.indexOf('\n');
-  if (newline < 0) return undefined;
+  if (newline < 0) return mayBeStatusLine(text) ? undefined : ancientHead();
   const status = parseStatusLine(text.slice(0, text.charCodeAt(newline - 1) === 13 ? newline - 1 : newline));
   if (!status) return ancientHead();
   const end = findHeadEnd(text, newline);
@@ -46,26 +45,9 @@ export function parseUpstreamHead(text: string): UpstreamHead | HeadFailure | un
     parseFields(text, newline + 1, RULES, fields);
   } catch (error) {
     if (!(error instanceof BadHead)) throw error;
-    // Some servers repeat their status line; such lines are skipped (ngx_http_parse_header_line).
-    const cleaned = text.slice(newline + 1, end).replace(REPEATED_STATUS, '');
-    const fault = faultIn(cleaned);
-    if (fault !== undefined) return { invalid: fault };
-    const again = new Fields();
-    try {
-      parseFields(cleaned, 0, RULES, again);
-    } catch {
-      return { invalid: error.line };
-    }
-    return settle(status.code, status.text, status.version, again, end);
+    return { invalid: faultIn(text.slice(newline + 1, end)) ?? error.line };
   }
   return settle(status.code, status.text, status.version, fields, end);
-}
-
-/** Behind a line feed only: `^` would also find one behind a bare CR. */
-const REPEATED_STATUS = /(?<![^\n])HTTP\/[^\n]*\n/g;
-
-function mayBeHttp(text: string): boolean {
-  return text.length >= 5 ? text.startsWith('HTTP/') : 'HTTP/'.startsWith(text);
 }
 
 function ancientHead(): UpstreamHead {
@@ -104,8 +86,10 @@ function settle(status: number, statusText: string, version: number, fields: Fie
 /** The first bad header line as nginx logs it, up to the offending character: `"name\x20..."`. */
 function faultIn(lines: string): string | undefined {
   for (const raw of lines.split('\n')) {
-    const line = raw.endsWith('\r') ? raw.slice(0, -1) : raw;
-    if (line.startsWith('HTTP/')) continue;
+    if (raw.startsWith('HTTP/')) continue;
+    // Several CRs may end a line, but only one the empty line.
+    const line = raw.replace(/\r+$/, '');
+    if (line === '' && raw.length > 1) return '\\x0d...';
     const colon = line.indexOf(':');
     const name = colon < 0 ? line : line.slice(0, colon);
     let at = name.search(/[\x00-\x20\x7f]/);

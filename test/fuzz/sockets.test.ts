@@ -12,6 +12,7 @@ import { attackH2 } from '../wire/h2-attacker.ts';
 import { H2_ROWS } from '../wire/h2-rows.ts';
 import { HEAD_ROWS } from '../wire/head-rows.ts';
 import { attackAll, violation } from '../wire/outcome.ts';
+import { hasStatusLine, RESPONSE_SEEDS } from '../wire/response-seeds.ts';
 import { FILE, startWireServer, type WireServer } from '../wire/server.ts';
 import { mutate } from './mutate.ts';
 import { type Random, seconds, seed, startRandom } from './random.ts';
@@ -145,14 +146,6 @@ function checkRanges(answer: string, range: string): void {
 }
 
 describe('the proxy before an upstream that is fuzzed', () => {
-  const SEEDS = [
-    'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello',
-    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n',
-    'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\n\r\n',
-    'HTTP/1.1 301 Moved\nLocation: http://a/\nSet-Cookie: a=b; path=/\nContent-Length: 0\n\n',
-    'HTTP/1.0 404\r\nX-Accel-Redirect: /own\r\nRefresh: 5; url=/\r\n\r\nx',
-    'HTTP/1.1 200 OK\r\nHTTP/1.1 200 OK\r\nLast-Modified: Sun, 22 Nov 2026 15:15:08 GMT\r\n\r\nhello',
-  ];
   let upstream: Server;
   let proxy: Awaited<ReturnType<typeof startProxy>>;
   const scripts = new Map<string, string>();
@@ -179,7 +172,7 @@ describe('the proxy before an upstream that is fuzzed', () => {
   it('passes on what its client can frame, or 502', patience, async () => {
     let number = 0;
     const tried = await fuzz(
-      (random) => mutate(random, SEEDS),
+      (random) => mutate(random, RESPONSE_SEEDS),
       async (inputs) => {
         await inParallel(inputs, BATCH, async (response) => {
           const key = String(++number);
@@ -189,9 +182,11 @@ describe('the proxy before an upstream that is fuzzed', () => {
             `GET /${key} HTTP/1.1\r\nHost: a\r\n\r\nGET /own HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
           );
           scripts.delete(key);
-          const { answers, rest, end } = transcript;
+          const { bytes, answers, rest, end } = transcript;
           const what = `${JSON.stringify(response)} became ${JSON.stringify(transcript)}`;
           expect(end, what).not.toBe('hangs');
+          // No head: what came is passed on as it is, as nginx does, and nothing behind it. Its bytes may look like anything.
+          if (!hasStatusLine(response) && bytes === response) return;
           // What nginx 1.22 makes of an interim response, its head for an answer and the rest for a body, no client can frame.
           if (/^HTTP\/\d+\.\d+ +[01]\d\d/.test(response)) return;
           // Whatever the upstream said, the second answer is where the client looks for it, or the connection was closed.

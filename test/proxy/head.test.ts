@@ -92,6 +92,8 @@ test('status line', () => {
   expect(parseStatusLine('HTTP/1.1 200 OK')).toEqual({ version: 1001, code: 200, text: '200 OK' });
   expect(parseStatusLine('HTTP/1.0 404')).toEqual({ version: 1000, code: 404, text: '404' });
   expect(parseStatusLine('HTTP/1.1 20 OK')).toBeUndefined();
+  expect(parseStatusLine('HTTP/2.0 200 OK')).toEqual({ version: 2000, code: 200, text: '200 OK' });
+  expect(parseStatusLine('HTTP/1.1 3 01 Moved')).toEqual({ version: 1001, code: 301, text: ' 01 Moved' });
   expect(parseStatusLine('hello')).toBeUndefined();
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { escapeArgs, escapeUri, extensionOf, parseUri, unescapeUri } from '../../proxy/http/uri.ts';
+import { escapeArgs, escapeUri, extensionOf, parseUri, unescapeRedirect, unescapeUri } from '../../proxy/http/uri.ts';
 
 describe('normalization', () => {
   test.each([
@@ -45,7 +45,11 @@ describe('normalization', () => {
 test('escaping', () => {
   expect(escapeUri('/a b?c%d#é"')).toBe('/a%20b%3Fc%25d%23%E9%22');
   expect(escapeArgs('a&b+c;d')).toBe('a%26b%2Bc%3Bd');
-  expect(unescapeUri('%41%zz%')).toBe('A%zz%');
+  expect(unescapeUri('%41%zz%')).toBe('Azz');
+  expect(unescapeUri('%%41%4xy%3f?%2')).toBe('%41y??');
+  expect(unescapeRedirect('%%41%4xy%20%41')).toBe('%41y%20A');
+  expect(unescapeRedirect('%?%41%3f%41')).toBe('?A?%41');
+  expect(unescapeRedirect('a?%41')).toBe('a?%41');
 });
 
 test('extension', () => {

@@ -15,6 +15,8 @@ export interface Answer {
 export interface Transcript {
   /** Port of the client. */
   readonly port: number;
+  /** All that came. */
+  readonly bytes: string;
   readonly answers: readonly Answer[];
   /** Bytes that are no answer: an HTTP/0.9 body, or what no client could frame. */
   readonly rest: string;
@@ -55,7 +57,7 @@ export function attack(
     socket.on('error', () => {
       end = 'cut';
     });
-    socket.on('close', () => done({ port: localPort, ...takeApart(bytes), end }));
+    socket.on('close', () => done({ port: localPort, bytes, ...takeApart(bytes), end }));
   });
 }
 
