@@ -54,7 +54,11 @@ export class Deadline {
       this.#arm(this.#at - now, now);
       return;
     }
-    this.#at = 0;
-    this.#expired();
+    // The process may have stood still: what came meanwhile is read before anything is called late, as nginx does.
+    setImmediate(() => {
+      if (this.#at === 0 || this.#at > now + 0.5) return;
+      this.#at = 0;
+      this.#expired();
+    });
   }
 }
