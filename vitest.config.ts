@@ -1,10 +1,33 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
+
+const ALL = ['test/**/*.test.ts', 'examples/**/*.test.ts'];
+/** They hold figures of ms against each other when they run in full size, and then have the machine to themselves. */
+const MEASURING = ['test/load/accuracy.test.ts', 'test/chaos/slow-clients.test.ts'];
+const isFull = process.env['PORTICO_TEST_FULL'] === '1';
 
 export default defineConfig({
   // The examples import the package as its users do.
   resolve: { alias: { portico: new URL('./proxy/testing/index.ts', import.meta.url).pathname } },
   test: {
-    include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
+    ...(isFull
+      ? {
+          projects: [
+            {
+              extends: true as const,
+              test: { name: 'measuring', include: MEASURING, maxWorkers: 1, sequence: { groupOrder: 0 } },
+            },
+            {
+              extends: true as const,
+              test: {
+                name: 'the rest',
+                include: ALL,
+                exclude: [...configDefaults.exclude, ...MEASURING],
+                sequence: { groupOrder: 1 },
+              },
+            },
+          ],
+        }
+      : { include: ALL }),
     pool: 'forks',
     // Tests start real processes on a two-core machine: two files at a time keep them fast and fair.
     maxWorkers: 2,

@@ -1,6 +1,7 @@
 // The generator's figures against servers whose latencies are known beforehand: within 3%, or 1 ms, whichever is more. The
 // machine may be busy while this runs, so a run that missed is tried again; a wrong generator misses every time. On a
-// machine that does other things no figure of ms means anything, so this runs when it is asked for: npm run test:full.
+// machine that does other things no figure of ms means anything, so this runs when it is asked for: npm run test:full, which
+// lets nothing run beside it (vitest.config.ts).
 import { afterEach, test as always, expect } from 'vitest';
 import type { Distribution } from '../../load/measure/histogram.ts';
 import { load, startTimedServer, stopAll } from './load-command.ts';
