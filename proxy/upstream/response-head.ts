@@ -94,7 +94,13 @@ function faultIn(lines: string): string | undefined {
     const name = colon < 0 ? line : line.slice(0, colon);
     let at = name.search(/[\x00-\x20\x7f]/);
     if (at < 0 && colon === 0) at = 0;
-    if (at < 0) at = line.search(/[\x00\r]/);
+    if (at < 0) {
+      at = line.search(/[\x00\r]/);
+      // A bare CR is noticed behind it: nginx names the end of the value, without the spaces before the CR.
+      let stop = at;
+      if (line.charCodeAt(at) === 13) while (line.charCodeAt(stop - 1) === 32) stop--;
+      if (stop > colon + 1) at = stop;
+    }
     if (at >= 0) return `${line.slice(0, at)}\\x${line.charCodeAt(at).toString(16).padStart(2, '0')}...`;
   }
   return undefined;

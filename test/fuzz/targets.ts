@@ -161,8 +161,10 @@ export const TARGETS: readonly Target[] = [
   {
     name: "upstream's head",
     make: (random) => mutate(random, RESPONSES),
-    check(text) {
+    check(text, random) {
       const head = parseUpstreamHead(text);
+      const early = parseUpstreamHead(text.slice(0, random.int(text.length + 1)));
+      must(!early || JSON.stringify(early) === JSON.stringify(head), 'what is decided early stays');
       if (!head || 'invalid' in head) return;
       must(head.bytes <= text.length, 'the end lies within');
       must(Number.isInteger(head.contentLength) && head.contentLength >= -1, 'a length is a number');

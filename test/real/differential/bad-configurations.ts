@@ -33,6 +33,7 @@ const MAIN: readonly string[] = [
   'events { }\nlisten 80;\n',
   'events { }\ninclude missing.conf;\n',
   'events { }\ninclude missing/*.conf;\n',
+  'events { }\nhttp {\nserver {\ninclude nginx.conf;\nlocation / {\ninclude nginx.conf;\n}\n}\n}\n',
   'events { }\nerror_log a b c;\n',
   'events { }\nerror_log;\n',
   'events { }\nerror_log x.log loud;\n',

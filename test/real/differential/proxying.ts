@@ -4,6 +4,78 @@ import { CLOSE, HANG_UP } from './scripted-upstream.ts';
 
 const head = (...text: string[]): string => lines('HTTP/1.1 200 OK', ...text);
 
+/** Around 2^59, where nginx begins to refuse a chunk for its size, and what an off_t does not hold. */
+const CHUNK_SIZES = [
+  '0000000000000000005',
+  '20000000000001',
+  '7ffffffffffffff',
+  '800000000000000',
+  'fffffffffffffff',
+  '1000000000000000',
+  '7fffffffffffffff',
+  '8000000000000000',
+  '00000ffffffffffffffff',
+];
+
+/** Field lines with CRs and NULs in them, some before another fault. */
+const FIELDS = [
+  'X: a\r\r',
+  'X: a\r\r\r\nY z: 1',
+  'X: a\rb',
+  'X: a  \rb',
+  'X:  \rb',
+  'X:\rb',
+  'X: a: \rb',
+  'X: a\r \r',
+  'X: a  \0b',
+  'X: \0',
+  'X\0: 1',
+  'X\r: 1',
+  'X',
+  'X\r\r',
+  ': 1',
+  '\tX: 1',
+  'X:\t1\t',
+  'X\x7f: 1',
+  'X\x80(): \x80\x01\x7f',
+  'HTTP/\0\r: \r',
+  'HTTPS/1: 1',
+];
+
+/** Odd ones that nginx takes. */
+const STATUS_LINES = [
+  'HTTP/1.1 200 OK',
+  'HTTP/1.1  200 OK',
+  'HTTP/1.01 200 OK',
+  'HTTP/1.000001 200 OK',
+  'HTTP/1.999 200 OK',
+  'HTTP/999.999 200 OK',
+  'HTTP/1.1 200.',
+  'HTTP/1.1 200.x y',
+  'HTTP/1.1 200.1 OK',
+  'HTTP/1.1 200 OK\0',
+];
+
+/** No status line for nginx, though lenient clients may read one. (Nothing in them tells such a client where they end.) */
+const BARE = [
+  'HTTP/1.1 200 OK\r0\r\n\r\nHTTP/1.1 200 OK\r\nLast-Modified: Sun\r\nX-Accel-R\x0bedidirect: /own\r\nRefresh: 5; url=/\r\n\r\nx',
+  'HTTP/1.1 200\r OK\r\nX: y\r\n\r\nok',
+  'HTTP/1.1 200 OK\r\r\nX: y\r\n\r\nok',
+  'HTTP/1.1 200 OK\0\r\nX: y\r\n\r\nok',
+  'HTTP/0.9 200 OK\r\nX: y\r\n\r\nok',
+  'HTTP/1.1 2000 OK\r\nX: y\r\n\r\nok',
+  'HTTP/01.1 200 OK\r\nX: y\r\n\r\nok',
+  'HTTP/1000.1 200 OK\r\nX: y\r\n\r\nok',
+  'HTTP/1.1000 200 OK\r\nX: y\r\n\r\nok',
+  'HTTP/1.1\t200 OK\r\nX: y\r\n\r\nok',
+  'HTTP/2',
+  'HTTP/2 ',
+  'HTTP/1.1 200 OK\rX',
+  'HTTP/1.x',
+  'HTT',
+  'HTTX',
+];
+
 export const proxying: Group[] = [
   {
     name: 'proxy_pass URIs and request headers',
@@ -163,6 +235,11 @@ export const proxying: Group[] = [
         [get('/v11'), `${head('Content-Length: -5')}hello${CLOSE}`],
         [get('/v11'), `${head('Transfer-Encoding: gzip')}hello${CLOSE}`],
         [get('/v11'), `${head('Transfer-Encoding: chunked', 'Transfer-Encoding: chunked')}0\r\n\r\n${CLOSE}`],
+        ...CHUNK_SIZES.flatMap((size): [string, string][] => [
+          [get('/v11'), `${head('Transfer-Encoding: chunked')}5\r\nhello\r\n${size}\r\nx${CLOSE}`],
+          [get('/unbuffered'), `${head('Transfer-Encoding: chunked')}5\r\nhello\r\n${size}\r\nx${CLOSE}`],
+          [get('/v11', 'Connection: close'), `${head('Transfer-Encoding: chunked')}${size}\r\nx${CLOSE}`],
+        ]),
         [get('/'), `${head('Content-Length: 10')}short${CLOSE}`],
         [get('/'), `${head('Content-Length: 3')}too long${CLOSE}`],
         [get('/unbuffered'), `${head('Content-Length: 10')}short${CLOSE}`],
@@ -178,6 +255,8 @@ export const proxying: Group[] = [
         [get('/', 'Connection: close'), `HTTP/1.1 abc\r\n\r\n${CLOSE}`],
         [get('/', 'Connection: close'), `HTTP/1.1 20\r\n\r\n${CLOSE}`],
         [get('/', 'Connection: close'), `HTTP/2 200 OK\r\n\r\nx${CLOSE}`],
+        ...STATUS_LINES.map((line): [string, string] => [get('/v11'), `${line}\r\nContent-Length: 2\r\n\r\nok`]),
+        ...BARE.map((bytes): [string, string] => [get('/', 'Connection: close'), bytes + CLOSE]),
         [get('/'), `HTTP/2.0 200 OK\r\n\r\nx${CLOSE}`],
         [get('/'), `HTTP/1.1 200 OK\r\n${CLOSE}`],
         [get('/'), `HTTP/1.1 200 OK\r\nX: 1\r\n${CLOSE}`],
@@ -186,6 +265,10 @@ export const proxying: Group[] = [
         [get('/'), `HTTP/1.1 200 OK\r\nX : 1\r\nContent-Length: 2\r\n\r\nok${CLOSE}`],
         [get('/'), `HTTP/1.1 200 OK\r\n X: 1\r\nContent-Length: 2\r\n\r\nok${CLOSE}`],
         [get('/'), `HTTP/1.1 200 OK\r\nX_Y: 1\r\nX.Z: 2\r\nContent-Length: 2\r\n\r\nok${CLOSE}`],
+        ...FIELDS.map((field): [string, string] => [
+          get('/'),
+          `HTTP/1.1 200 OK\r\n${field}\r\nContent-Length: 2\r\n\r\nok${CLOSE}`,
+        ]),
         [get('/'), `HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nok${CLOSE}`],
         [get('/'), `HTTP/1.1 200 OK\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok${CLOSE}`],
         [get('/v11'), `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok${CLOSE}`],
