@@ -176,6 +176,7 @@ export function internalRedirect(r: Exchange, uri: string, args: string): void {
     return;
   }
   r.client.trace?.observe('redirect', `internal redirect to "${uri}"${args === '' ? '' : `, arguments "${args}"`}`);
+  r.main.logAction = '';
   r.setUri(uri);
   r.args = args;
   r.isInternal = true;

@@ -37,7 +37,7 @@ export function parseUpstreamHead(text: string): UpstreamHead | HeadFailure | un
   if (!status) return ancientHead();
   const end = findHeadEnd(text, newline);
   if (end < 0) {
-    const partial = faultIn(text.slice(newline + 1, text.lastIndexOf('\n') + 1));
+    const partial = faultIn(text.slice(newline + 1));
     return partial === undefined ? undefined : { invalid: partial };
   }
   const fields = new Fields();
@@ -83,7 +83,7 @@ function settle(status: number, statusText: string, version: number, fields: Fie
   return { status, statusText, fields, contentLength: isChunked ? -1 : contentLength, isChunked, isClose, bytes };
 }
 
-/** The first bad header line as nginx logs it, up to the offending character: `"name\x20..."`. */
+/** The first bad header line, which need not have come to its end, as nginx logs it: up to the offending character: `"name\x20..."`. */
 function faultIn(lines: string): string | undefined {
   for (const raw of lines.split('\n')) {
     if (raw.startsWith('HTTP/')) continue;

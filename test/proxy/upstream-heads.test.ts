@@ -46,15 +46,28 @@ const HEADS: readonly (readonly [sent: string, got: readonly string[] | 'as it i
   ['HTTP/1.1 200 OK\r\nA: b\r\r\r\n\r\n', ['HTTP/1.1 200 OK', 'A: b']],
   ['HTTP/1.1 200 OK\r\nA: b\r\n\r\r\n\r\n', ['HTTP/1.1 502 Bad Gateway']],
   ['HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n', ['HTTP/1.1 502 Bad Gateway']],
+  ['HTTP/1.1 200 OK\r\nX-Accel-Redirect: /file/none\r\n\r\n', ['HTTP/1.1 404 Not Found']],
+];
+
+/** Heads that go no further, and what the log says of them at once. */
+const UNENDED: readonly (readonly [sent: string, said: string])[] = [
+  ['HTTP/1.1 200 OK\r\nLoc\x16', 'Loc\\x16...'],
+  ['HTTP/1.1 200 OK\r\nA: b\r+', 'A: b\\x0d...'],
+  ['HTTP/1.1 200 OK\r\nA: b\0', 'A: b\\x00...'],
+  ['HTTP/1.1 200 OK\r\nA: b\r\n:', '\\x3a...'],
+  ['HTTP/1.1 200 OK\r\nA: b\r\n\rx', '\\x0d...'],
 ];
 
 let upstream: FakeUpstream;
 let proxy: RunningProxy;
 beforeAll(async () => {
   upstream = await fakeUpstream(({ text, socket }) => {
-    socket.end(HEADS[Number(/^GET \/(\d+)/.exec(text)![1])]![0], 'latin1');
+    const [, kind, number] = /^GET \/(\w+)\/(\d+)/.exec(text)!;
+    if (kind === 'ended') socket.end(HEADS[Number(number)]![0], 'latin1');
+    else socket.write(UNENDED[Number(number)]![0], 'latin1');
   });
   proxy = await startProxy(`http { access_log off; server { listen 127.0.0.1:%%PORT_0%%;
+    location /file { }
     location /o { add_header X-Uri $uri always; return 299; }
     location / { proxy_pass http://127.0.0.1:${upstream.port}; proxy_http_version 1.1; } } }`);
 });
@@ -66,10 +79,24 @@ afterAll(async () => {
 const OWN = /^(?:Server|Date|Content-Type|Content-Length|Transfer-Encoding|Connection):/;
 
 it.each(HEADS.map(([sent, got], i) => ({ sent, got, i })))('$sent', async ({ sent, got, i }) => {
-  const answer = await raw(proxy.port, `GET /${i} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+  const answer = await raw(proxy.port, `GET /ended/${i} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
   if (got === 'as it is') expect(answer).toBe(sent);
   else {
     const lines = answer.slice(0, answer.indexOf('\r\n\r\n')).split('\r\n');
     expect(lines.filter((line) => !OWN.test(line))).toEqual(got);
   }
+});
+
+it.each(UNENDED.map(([sent, said], i) => ({ sent, said, i })))('$sent, and no more', async ({ said, i }) => {
+  const answer = await raw(proxy.port, `GET /unended/${i} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+  expect(answer).toMatch(/^HTTP\/1\.1 502 /);
+  const log = proxy.read('error.log').split('\n');
+  expect(log.find((line) => line.includes(`/unended/${i} `))).toContain(
+    `upstream sent invalid header: "${said}" while reading response header from upstream`,
+  );
+});
+
+it('logs what comes of a redirect inside without the action before it', async () => {
+  await raw(proxy.port, `GET /ended/${HEADS.length - 1} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+  expect(proxy.read('error.log')).toMatch(/none" failed \(2: No such file or directory\), client: /);
 });
