@@ -13,8 +13,8 @@ export interface Answer {
 }
 
 export interface Transcript {
-  /** Port of the client. */
-  readonly port: number;
+  /** Address of the client, which no other has had. */
+  readonly client: string;
   /** All that came. */
   readonly bytes: string;
   readonly answers: readonly Answer[];
@@ -26,6 +26,14 @@ export interface Transcript {
 
 const PATIENCE_MS = 10_000;
 
+let clients = 0;
+
+/** A loopback address that no client had before: where many connections come and go, ports are used again. */
+export function newAddress(): string {
+  const n = 0x1_0000 + (clients++ % 0xfd_0000);
+  return `127.${n >> 16}.${(n >> 8) & 255}.${n & 255}`;
+}
+
 /** Sends `pieces` to `port`, one after another in writes of their own, and resolves when the connection is over. */
 export function attack(
   port: number,
@@ -33,9 +41,9 @@ export function attack(
   patienceMs = PATIENCE_MS,
 ): Promise<Transcript> {
   return new Promise((done) => {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    const client = newAddress();
+    const socket = connect({ port, host: '127.0.0.1', localAddress: client, noDelay: true });
     let bytes = '';
-    let localPort = 0;
     let end: Transcript['end'] = 'closed';
     socket.setTimeout(patienceMs, () => {
       end = 'hangs';
@@ -43,7 +51,6 @@ export function attack(
     });
     socket.setEncoding('latin1');
     socket.on('connect', () => {
-      localPort = socket.localPort ?? 0;
       const all = typeof pieces === 'string' ? [pieces] : [...pieces];
       const next = (): void => {
         const piece = all.shift();
@@ -57,7 +64,7 @@ export function attack(
     socket.on('error', () => {
       end = 'cut';
     });
-    socket.on('close', () => done({ port: localPort, bytes, ...takeApart(bytes), end }));
+    socket.on('close', () => done({ client, bytes, ...takeApart(bytes), end }));
   });
 }
 

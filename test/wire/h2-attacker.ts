@@ -2,6 +2,7 @@
 // any check. It reads until the stream or the connection is over.
 import { connect } from 'node:net';
 import { HpackDecoder } from '../../proxy/http/h2-hpack.ts';
+import { newAddress } from './attacker.ts';
 
 export const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 export const TYPE = { data: 0, headers: 1, reset: 3, settings: 4, goaway: 7, continuation: 9 } as const;
@@ -46,7 +47,8 @@ export function request(fields: readonly H2Field[], data?: readonly string[]): s
 }
 
 export interface H2Transcript {
-  readonly port: number;
+  /** Address of the client, which no other has had. */
+  readonly client: string;
   /** `200`, `reset`, `goaway`, `closed` or `hangs`. */
   readonly outcome: string;
   /** X-Up of the answer, 0 without. */
@@ -56,10 +58,10 @@ export interface H2Transcript {
 /** Sends `frames` behind the preface and an empty SETTINGS, and resolves when stream 1 or the connection is over. */
 export function attackH2(port: number, frames: string, patienceMs = 10_000): Promise<H2Transcript> {
   return new Promise((done) => {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    const client = newAddress();
+    const socket = connect({ port, host: '127.0.0.1', localAddress: client, noDelay: true });
     const hpack = new HpackDecoder();
     let pending = Buffer.alloc(0);
-    let localPort = 0;
     let status = '';
     let up = 0;
     let isOver = false;
@@ -67,11 +69,10 @@ export function attackH2(port: number, frames: string, patienceMs = 10_000): Pro
       if (isOver) return;
       isOver = true;
       socket.destroy();
-      done({ port: localPort, outcome, up });
+      done({ client, outcome, up });
     };
     socket.setTimeout(patienceMs, () => finish('hangs'));
     socket.on('connect', () => {
-      localPort = socket.localPort ?? 0;
       socket.write(PREFACE + rawFrame(TYPE.settings, 0, 0, '') + frames, 'latin1');
     });
     socket.on('data', (chunk: Buffer) => {

@@ -14,8 +14,8 @@ export async function h2Outcomes(server: WireServer, attacks: readonly string[])
   const from = server.upstream.requests.length;
   const transcripts = await inParallel(attacks, 100, (frames) => attackH2(server.h2Port, frames));
   const requests = server.upstream.requests.slice(from);
-  return transcripts.map(({ port, outcome }) => ({
+  return transcripts.map(({ client, outcome }) => ({
     outcome,
-    forwards: requests.filter(({ client }) => client === port).map(describeRequest),
+    forwards: requests.filter((request) => request.client === client).map(describeRequest),
   }));
 }

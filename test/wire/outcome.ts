@@ -25,12 +25,12 @@ export async function attackAll(
 ): Promise<Outcome[]> {
   const from = server.upstream.requests.length;
   const transcripts = await inParallel(sends, width, (send) => attack(server.port, send));
-  const byClient = new Map<number, Forwarded[]>();
+  const byClient = new Map<string, Forwarded[]>();
   for (const request of server.upstream.requests.slice(from)) {
     byClient.set(request.client, [...(byClient.get(request.client) ?? []), request]);
   }
   return transcripts.map((transcript) => {
-    const requests = byClient.get(transcript.port) ?? [];
+    const requests = byClient.get(transcript.client) ?? [];
     const { answers, rest } = transcript;
     return {
       answers: answers.length === 0 && rest !== '' ? '0.9' : answers.map(({ status }) => status),

@@ -1,6 +1,6 @@
 // The upstream behind the proxy under attack. It keeps the raw bytes of every connection, has them read by llhttp in its
 // strict mode, and numbers its answers: so a test knows which requests reached it, for which client (X-Client, the
-// client's port, is set by the proxy), and that nothing reached it that can be read in two ways.
+// client's address, is set by the proxy), and that nothing reached it that can be read in two ways.
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer, type Socket } from 'node:net';
 import { FedConnection, headOf, type ParsedRequest } from './llhttp.ts';
@@ -8,8 +8,8 @@ import { FedConnection, headOf, type ParsedRequest } from './llhttp.ts';
 export interface Forwarded extends ParsedRequest {
   /** Its number, which the answer carries in X-Up. */
   readonly number: number;
-  /** Port of the client whose request it is. */
-  readonly client: number;
+  /** Address of the client whose request it is. */
+  readonly client: string;
   /** The body is whole. */
   isComplete: boolean;
   body: string;
@@ -62,7 +62,7 @@ export async function recordingUpstream(): Promise<RecordingUpstream> {
   const wires = new Set<Wire>();
   const http = createHttp({ requireHostHeader: false, insecureHTTPParser: false, keepAliveTimeout: 0 });
   const take = (message: IncomingMessage, response: ServerResponse): void => {
-    const client = Number(message.headers['x-client'] ?? 0);
+    const client = String(message.headers['x-client'] ?? '');
     const entry: Forwarded = { ...headOf(message, ''), number: requests.length + 1, client, isComplete: false };
     requests.push(entry);
     const answer = (): void => {

@@ -40,7 +40,7 @@ http {
     proxy_http_version 1.1;
     proxy_set_header Connection "";
     proxy_set_header Host $host;
-    proxy_set_header X-Client $remote_port;
+    proxy_set_header X-Client $remote_addr;
     proxy_next_upstream off;
     location / { proxy_pass http://app; }
     location /stream { proxy_request_buffering off; proxy_pass http://app; }
