@@ -136,10 +136,10 @@ export class Http1Connection implements Downstream {
   /** Answers a head that cannot be served; what follows it on the connection is never read. */
   #refuse(fault: HeadFaultResult): void {
     const r = this.#open();
-    applyFault(r, fault);
+    const code = applyFault(r, fault);
     this.#begin(r, EMPTY);
-    if (fault.code === 414 || fault.code === HEADER_TOO_LARGE) r.isLingering = true;
-    r.finalize(fault.code);
+    if (code === 414 || code === HEADER_TOO_LARGE) r.isLingering = true;
+    r.finalize(code);
   }
 
   /** The client went away within a head: there is nobody to answer, but a line to log. */

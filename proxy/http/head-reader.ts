@@ -3,7 +3,16 @@
 // be larger than one of these.
 import type { coreModule } from '../modules/core-rows.ts';
 import { HEADER_TOO_LARGE } from './codes.ts';
-import { BadHead, Fields, findHeadEnd, parseFields, parseRequestLine, type RequestLine } from './head.ts';
+import {
+  BadHead,
+  type FieldRules,
+  Fields,
+  faultInFields,
+  findHeadEnd,
+  parseFields,
+  parseRequestLine,
+  type RequestLine,
+} from './head.ts';
 import { examineRequestLine, type LineState } from './request-line-fault.ts';
 
 export type HeaderLimits = ReturnType<typeof coreModule.server>;
@@ -17,8 +26,6 @@ export type HeadResult =
       /** Bytes of the head, and of its request line. */
       readonly length: number;
       readonly lineLength: number;
-      /** Header lines that were skipped as invalid. */
-      readonly skipped: readonly string[] | undefined;
     }
   | {
       readonly kind: 'fault';
@@ -56,9 +63,7 @@ export function readHead(buf: Buffer, from: number, conf: HeaderLimits): HeadRes
     return lineFault(error.line, examineRequestLine(error.line, true));
   }
   const lineLength = lineEnd + 1;
-  if (line.version === 9) {
-    return { kind: 'head', line, fields: new Fields(), length: lineLength, lineLength, skipped: undefined };
-  }
+  if (line.version === 9) return { kind: 'head', line, fields: new Fields(), length: lineLength, lineLength };
   const end = findHeadEnd(text, lineEnd);
   const stop = end < 0 ? text.length : end;
   if (stop > first) {
@@ -75,26 +80,13 @@ export function readHead(buf: Buffer, from: number, conf: HeaderLimits): HeadRes
     return bad < 0 ? MORE : badField(text, line, lineLength, bad, conf);
   }
   const fields = new Fields();
-  let skipped: string[] | undefined;
   try {
-    parseFields(
-      text,
-      lineLength,
-      {
-        hasUnderscores: conf.underscores_in_headers,
-        ignoresInvalid: conf.ignore_invalid_headers,
-        onInvalid: (bad) => {
-          skipped ??= [];
-          skipped.push(bad);
-        },
-      },
-      fields,
-    );
+    parseFields(text, lineLength, rulesOf(conf), fields);
   } catch (error) {
     if (!(error instanceof BadHead)) throw error;
     return badField(text, line, lineLength, error.at, conf);
   }
-  return { kind: 'head', line, fields, length: end, lineLength, skipped };
+  return { kind: 'head', line, fields, length: end, lineLength };
 }
 
 /** What is to be logged of a head after whose first bytes the client went away. */
@@ -107,10 +99,15 @@ export function readCutHead(buf: Buffer, conf: HeaderLimits): HeadFaultResult {
   return fieldFault(text, line, lineEnd + 1, text.lastIndexOf('\n') + 1, conf, { code: 400, why });
 }
 
-/** Bytes of the head in `buf` up to and with its field number `index`, counted without skipped ones. */
-export function lengthThroughField(buf: Buffer, from: number, index: number): number {
+function rulesOf(conf: HeaderLimits): FieldRules {
+  return { hasUnderscores: conf.underscores_in_headers, ignoresInvalid: conf.ignore_invalid_headers };
+}
+
+/** Bytes of the head in `buf` up to and with the field that it was refused for. */
+export function lengthThroughFault(buf: Buffer, from: number, { faultAt, skipped }: Fields): number {
   let at = from;
-  for (let line = 0; line <= index + 1; line++) at = buf.indexOf(10, at) + 1;
+  const lines = 2 + faultAt + skipped.filter(({ before }) => before <= faultAt).length;
+  for (let line = 0; line < lines; line++) at = buf.indexOf(10, at) + 1;
   return at - from;
 }
 
@@ -145,15 +142,14 @@ function fieldFault(
   fault: { readonly code: number; readonly why: string },
 ): HeadFaultResult {
   const fields = new Fields();
-  const rules = { hasUnderscores: conf.underscores_in_headers, ignoresInvalid: conf.ignore_invalid_headers };
-  parseFields(`${text.slice(0, at)}\r\n`, from, rules, fields);
+  parseFields(`${text.slice(0, at)}\r\n`, from, rulesOf(conf), fields);
   return { kind: 'fault', ...fault, line, fields, length: at, text: line.line, hasProtocol: true, isOld: false };
 }
 
 function badField(text: string, line: RequestLine, from: number, at: number, conf: HeaderLimits): HeadResult {
   const newline = text.indexOf('\n', at);
-  const bad = text.slice(at, newline < 0 ? text.length : newline).replace(/\r+$/, '');
-  const why = `client sent invalid header line: "${bad}" while reading client request headers`;
+  const bad = text.slice(at, newline < 0 ? text.length : newline);
+  const why = `client sent invalid header line: "${faultInFields(bad, false) ?? bad}" while reading client request headers`;
   return fieldFault(text, line, from, at, conf, { code: 400, why });
 }
 

@@ -5,6 +5,14 @@
 
 import { examineRequestLine, isMinorTooLarge, type LineFault } from './request-line-fault.ts';
 
+export interface SkippedLine {
+  /** Index of the field that follows it. */
+  readonly before: number;
+  readonly line: string;
+}
+
+const NONE: readonly SkippedLine[] = [];
+
 /** Header fields in order of arrival: spelled names, lower-case names and values, by the same index. */
 export class Fields {
   readonly names: string[] = [];
@@ -12,6 +20,18 @@ export class Fields {
   readonly values: string[] = [];
   /** Index of the field for which the request was refused; -1: none. */
   faultAt = -1;
+  #skipped: SkippedLine[] | undefined;
+
+  /** Lines that were left out as invalid, in order. */
+  get skipped(): readonly SkippedLine[] {
+    return this.#skipped ?? NONE;
+  }
+
+  /** Leaves `line` out; it stands before the next field that is added. */
+  skip(line: string): void {
+    this.#skipped ??= [];
+    this.#skipped.push({ before: this.names.length, line });
+  }
 
   add(name: string, value: string): void {
     this.names.push(name);
@@ -140,8 +160,6 @@ export interface FieldRules {
    * characters alone are not kept, as nginx sends no field whose hash is 0.
    */
   readonly isUpstream?: boolean;
-  /** Called with the line of each skipped header. */
-  readonly onInvalid?: (line: string) => void;
 }
 
 /**
@@ -179,7 +197,7 @@ export function parseFields(text: string, from: number, rules: FieldRules, into:
       } else {
         if (BAD_VALUE.test(text.slice(nameEnd, end))) throw new BadHead('header', text.slice(at, end), at);
         if (rules.ignoresInvalid) {
-          rules.onInvalid?.(text.slice(at, end));
+          into.skip(text.slice(at, end));
           at = newline + 1;
           continue;
         }
@@ -202,6 +220,26 @@ export function parseFields(text: string, from: number, rules: FieldRules, into:
 }
 
 const BAD_VALUE = /[\x00\r]/;
+
+/**
+ * The first bad field of `lines`, the last of which need not have come to its end, as nginx logs it: up to the byte that
+ * is wrong, `name\x20...`.
+ */
+export function faultInFields(lines: string, isUpstream: boolean): string | undefined {
+  for (const raw of lines.split('\n')) {
+    if (isUpstream && raw.startsWith('HTTP/')) continue;
+    // Several CRs may end a line, but only one the empty line.
+    const line = raw.replace(/\r+$/, '');
+    if (line === '' && raw.length > 1) return '\\x0d...';
+    const colon = line.indexOf(':');
+    const name = colon < 0 ? line : line.slice(0, colon);
+    let at = name.search(/[\x00-\x20\x7f]/);
+    if (at < 0 && colon === 0) at = 0;
+    if (at < 0) at = line.search(BAD_VALUE);
+    if (at >= 0) return `${line.slice(0, at)}\\x${line.charCodeAt(at).toString(16).padStart(2, '0')}...`;
+  }
+  return undefined;
+}
 
 /** A parsed status line: `code`, and `text` as nginx passes it on (`200 OK`). */
 export interface StatusLine {

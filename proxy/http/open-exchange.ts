@@ -4,7 +4,7 @@ import { coreModule } from '../modules/core-rows.ts';
 import { type ClientConnection, counters } from './client.ts';
 import { type Downstream, Exchange } from './exchange.ts';
 import { Fields, type RequestLine } from './head.ts';
-import { type HeadFaultResult, type HeadResult, lengthThroughField, readCutHead } from './head-reader.ts';
+import { type HeadFaultResult, type HeadResult, lengthThroughFault, readCutHead } from './head-reader.ts';
 import { applyFields, applyTargetHost, applyUri, selectServer, tlsChecks, useServer } from './request-checks.ts';
 
 /** A request of `client` of which nothing is known yet; it is under the address's default server (or SNI's). */
@@ -18,16 +18,24 @@ export function openExchange(client: ClientConnection, downstream: Downstream): 
   return r;
 }
 
+/** What the log says is being done; a request that came with the one before it is told apart. */
+function readingLine(r: Exchange): string {
+  return `reading client ${r.isPipelined ? 'pipelined ' : ''}request line`;
+}
+
 function applyLine(r: Exchange, line: RequestLine): boolean {
   r.requestLine = line.line;
   r.method = line.method;
   r.version = line.version;
   r.protocol = line.protocol || undefined;
   if (!applyUri(r, line.path)) {
-    r.log('info', 'client sent invalid request while reading client request line');
+    r.log('info', `client sent invalid request while ${readingLine(r)}`);
     return false;
   }
-  return line.host === undefined || applyTargetHost(r, line.host) === 0;
+  r.main.logAction = readingLine(r);
+  const isGood = line.host === undefined || applyTargetHost(r, line.host) === 0;
+  r.main.logAction = '';
+  return isGood;
 }
 
 /** Takes in a whole head that starts at `from` of `buf`; returns 0, or the status that the request ends with. */
@@ -38,21 +46,25 @@ export function applyHead(r: Exchange, head: HeadResult & { kind: 'head' }, buf:
     r.requestLength = head.lineLength;
     return 400;
   }
-  if (head.skipped) for (const bad of head.skipped) r.log('info', `client sent invalid header line: "${bad}"`);
   const code = line.version === 9 ? selectUnnamed(r) : applyFields(r, fields);
-  if (code && fields.faultAt >= 0) r.requestLength = lengthThroughField(buf, from, fields.faultAt);
+  if (code && fields.faultAt >= 0) r.requestLength = lengthThroughFault(buf, from, fields);
   return code;
 }
 
-/** What was good of a broken head is known to the log. */
-export function applyFault(r: Exchange, fault: HeadFaultResult): void {
+/** What was good of a broken head is known to the log. Returns the status of the first fault, which may be before it. */
+export function applyFault(r: Exchange, fault: HeadFaultResult): number {
   r.requestLine = fault.text;
   r.requestLength = fault.length;
   if (fault.hasProtocol) r.protocol = '';
   if (fault.isOld) r.version = 9;
   const { line } = fault;
-  if (line && applyLine(r, line) && line.version !== 9) applyFields(r, fault.fields, false);
-  r.log('info', fault.why);
+  if (line) {
+    if (!applyLine(r, line)) return 400;
+    const code = line.version === 9 ? 0 : applyFields(r, fault.fields, false);
+    if (code) return code;
+  }
+  r.log('info', fault.why.replace('reading client request line', readingLine(r)));
+  return fault.code;
 }
 
 /** The same for a head that was cut off by the client. */

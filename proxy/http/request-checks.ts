@@ -132,13 +132,27 @@ function applyHost(r: Exchange, host: string, first: string | undefined): number
  * being the field that is wrong. `isWhole` is false for those before a broken line.
  */
 export function applyFields(r: Exchange, fields: Fields, isWhole = true): number {
+  r.main.logAction = 'reading client request headers';
+  const code = checkFields(r, fields, isWhole);
+  r.main.logAction = '';
+  return code;
+}
+
+function checkFields(r: Exchange, fields: Fields, isWhole: boolean): number {
   r.headers = fields;
   const { lower, values } = fields;
   let host: string | undefined;
   let transferEncoding: string | undefined;
   let contentLength: string | undefined;
   let connection: 'close' | 'keep-alive' | undefined;
+  let skipped = 0;
+  const logSkipped = (before: number): void => {
+    for (; fields.skipped[skipped] && fields.skipped[skipped]!.before <= before; skipped++) {
+      r.log('info', `client sent invalid header line: "${fields.skipped[skipped]!.line}"`);
+    }
+  };
   for (let i = 0; i < lower.length; i++) {
+    if (fields.skipped.length > skipped) logSkipped(i);
     const value = values[i]!;
     let code = 0;
     switch (lower[i]) {
@@ -166,6 +180,7 @@ export function applyFields(r: Exchange, fields: Fields, isWhole = true): number
       return code;
     }
   }
+  logSkipped(lower.length);
   if (!isWhole) return 0;
   if (r.host === '') {
     const code = selectServer(r, '');
@@ -179,7 +194,8 @@ export function applyFields(r: Exchange, fields: Fields, isWhole = true): number
   if (contentLength !== undefined) {
     const length = parseCount(contentLength);
     if (length === undefined && isOffset(contentLength)) {
-      // Too large for any limit, and to be counted exactly.
+      // Too large for any limit, and to be counted exactly. nginx finds it later, when it has the location.
+      r.main.logAction = '';
       r.log('error', `client intended to send too large body: ${contentLength} bytes`);
       return 413;
     }

@@ -2,7 +2,15 @@
 // passed on, rewritten or dropped, and in which order, is nginx's table ngx_http_upstream_headers_in.
 import { parseHttpDate } from '../clock.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { BadHead, Fields, findHeadEnd, mayBeStatusLine, parseFields, parseStatusLine } from '../http/head.ts';
+import {
+  BadHead,
+  Fields,
+  faultInFields,
+  findHeadEnd,
+  mayBeStatusLine,
+  parseFields,
+  parseStatusLine,
+} from '../http/head.ts';
 import { charsetIn } from '../http/media-type.ts';
 import type { UpstreamSettings } from './settings.ts';
 
@@ -37,7 +45,7 @@ export function parseUpstreamHead(text: string): UpstreamHead | HeadFailure | un
   if (!status) return ancientHead();
   const end = findHeadEnd(text, newline);
   if (end < 0) {
-    const partial = faultIn(text.slice(newline + 1));
+    const partial = faultInFields(text.slice(newline + 1), true);
     return partial === undefined ? undefined : { invalid: partial };
   }
   const fields = new Fields();
@@ -45,7 +53,7 @@ export function parseUpstreamHead(text: string): UpstreamHead | HeadFailure | un
     parseFields(text, newline + 1, RULES, fields);
   } catch (error) {
     if (!(error instanceof BadHead)) throw error;
-    return { invalid: faultIn(text.slice(newline + 1, end)) ?? error.line };
+    return { invalid: faultInFields(text.slice(newline + 1, end), true) ?? error.line };
   }
   return settle(status.code, status.text, status.version, fields, end);
 }
@@ -81,29 +89,6 @@ function settle(status: number, statusText: string, version: number, fields: Fie
     }
   }
   return { status, statusText, fields, contentLength: isChunked ? -1 : contentLength, isChunked, isClose, bytes };
-}
-
-/** The first bad header line, which need not have come to its end, as nginx logs it: up to the offending character: `"name\x20..."`. */
-function faultIn(lines: string): string | undefined {
-  for (const raw of lines.split('\n')) {
-    if (raw.startsWith('HTTP/')) continue;
-    // Several CRs may end a line, but only one the empty line.
-    const line = raw.replace(/\r+$/, '');
-    if (line === '' && raw.length > 1) return '\\x0d...';
-    const colon = line.indexOf(':');
-    const name = colon < 0 ? line : line.slice(0, colon);
-    let at = name.search(/[\x00-\x20\x7f]/);
-    if (at < 0 && colon === 0) at = 0;
-    if (at < 0) {
-      at = line.search(/[\x00\r]/);
-      // A bare CR is noticed behind it: nginx names the end of the value, without the spaces before the CR.
-      let stop = at;
-      if (line.charCodeAt(at) === 13) while (line.charCodeAt(stop - 1) === 32) stop--;
-      if (stop > colon + 1) at = stop;
-    }
-    if (at >= 0) return `${line.slice(0, at)}\\x${line.charCodeAt(at).toString(16).padStart(2, '0')}...`;
-  }
-  return undefined;
 }
 
 const OBEYED = new Map<string, number>(
