@@ -63,7 +63,7 @@ describe('the proxy under fuzz', () => {
           expect(violation(outcome), JSON.stringify(inputs[i])).toBeUndefined();
         }
         // Odd methods, bytes of UTF-8 and control bytes in values are the upstream's to judge; framing is not.
-        const framing = server.upstream.refused.slice(before).filter(({ fault }) => !HARMLESS.has(fault));
+        const framing = server.upstream.refused.slice(before).filter(concernsFraming);
         expect(framing).toEqual([]);
       },
     );
@@ -92,7 +92,7 @@ describe('the proxy under fuzz', () => {
         const before = server.upstream.refused.length;
         const ends = await inParallel(inputs, BATCH, (frames) => attackH2(server.h2Port, frames));
         for (const [i, { outcome }] of ends.entries()) expect(outcome, JSON.stringify(inputs[i])).not.toBe('hangs');
-        const framing = server.upstream.refused.slice(before).filter(({ fault }) => !HARMLESS.has(fault));
+        const framing = server.upstream.refused.slice(before).filter(concernsFraming);
         expect(framing).toEqual([]);
       },
     );
@@ -120,6 +120,13 @@ describe('the proxy under fuzz', () => {
 });
 
 const HARMLESS = new Set(['HPE_INVALID_METHOD', 'HPE_INVALID_URL', 'HPE_INVALID_HEADER_TOKEN']);
+
+/** llhttp takes the method PRI for HTTP/2's preface, and then misses its version. */
+const PRI = /PRI [^ \r\n]+ HTTP\/1\.1\r\n(?:[^\r\n]+\r\n)+\r\n$/;
+
+function concernsFraming({ fault, bytes }: WireServer['upstream']['refused'][number]): boolean {
+  return !HARMLESS.has(fault) && !(fault === 'HPE_INVALID_VERSION' && PRI.test(bytes));
+}
 
 /** 200 with all, 416, or 206 whose parts hold what they say. */
 function checkRanges(answer: string, range: string): void {

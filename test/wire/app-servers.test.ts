@@ -27,6 +27,7 @@ const OWN = new Set([
   'TE.TE: "chunked\\t"',
   // Every token of three characters is a method, and every HTTP/1.x a version.
   'method: "1GET"',
+  'method: PRI of HTTP/1.1',
   'version: 1.2',
   'pipeline: a length too short: the rest joins the next method',
 ]);

@@ -168,6 +168,15 @@ const PIPELINES: readonly Row[] = [
     odd: 'which methods there are is for the upstream to say',
   },
   {
+    kind: 'method',
+    name: 'PRI of HTTP/1.1',
+    send: 'PRI /a HTTP/1.1\r\nHost: a\r\n\r\n',
+    answers: [502],
+    forwards: [],
+    isKept: true,
+    odd: 'which methods there are is for the upstream to say; llhttp knows this one in the preface of HTTP/2 alone',
+  },
+  {
     kind: 'pipeline',
     name: 'nothing behind Connection: close is read',
     send: `${get(HOST, 'Connection: close')}${HIDDEN}`,
