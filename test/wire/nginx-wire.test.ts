@@ -30,10 +30,36 @@ afterAll(async () => {
 const seen = ({ answers, isKept, forwards }: Outcome): string => JSON.stringify({ answers, isKept, forwards });
 const bytesOf = (send: Row['send']): string => (typeof send === 'string' ? send : send.join(''));
 
-/** Sends to both; gives what each did. */
-async function compare(sends: readonly Row['send'][]): Promise<{ a: Outcome; b: Outcome }[]> {
+interface Pair {
+  readonly a: Outcome;
+  readonly b: Outcome;
+  /** The rule that ours broke, and how, whenever it did. */
+  readonly fault: string | undefined;
+}
+
+/**
+ * Sends to both; gives what each did. On a busy machine the one second of their timeouts passes before the bytes are
+ * there, at one of them: what differs is sent again, by itself. What ours really does otherwise, it does each time.
+ */
+async function compare(sends: readonly Row['send'][], tries = 3): Promise<Pair[]> {
   const [a, b] = await Promise.all([attackAll(ours, sends), attackAll(theirs, sends)]);
-  return a.map((outcome, i) => ({ a: outcome, b: b[i]! }));
+  const pairs = a.map((outcome, i): Pair => ({ a: outcome, b: b[i]!, fault: faultOf(outcome) }));
+  const unlike = [...pairs.keys()].filter((i) => seen(pairs[i]!.a) !== seen(pairs[i]!.b));
+  if (tries === 1 || unlike.length === 0) return pairs;
+  const again = await compare(
+    unlike.map((i) => sends[i]!),
+    tries - 1,
+  );
+  for (const [at, i] of unlike.entries()) {
+    pairs[i] = { ...again[at]!, fault: pairs[i]!.fault ?? again[at]!.fault };
+  }
+  return pairs;
+}
+
+function faultOf(outcome: Outcome): string | undefined {
+  const { requests, transcript } = outcome;
+  const fault = violation(outcome);
+  return fault && `${fault}: ${JSON.stringify({ requests, transcript })}`;
 }
 
 /** nginx refuses a field as soon as its line is there, ours when the head is whole: one that never is has no answer. */
@@ -76,9 +102,8 @@ describe.skipIf('reason' in nginx)('ours beside nginx and llhttp', () => {
     for (let round = 0; round < rounds && wrong.length === 0; round++) {
       const sends = Array.from({ length: 500 }, () => mutate(random, seeds));
       tried += sends.length;
-      for (const [i, { a, b }] of (await compare(sends)).entries()) {
-        const fault = violation(a);
-        if (fault !== undefined) wrong.push(`${fault}: ${JSON.stringify(sends[i])}`);
+      for (const [i, { a, b, fault }] of (await compare(sends)).entries()) {
+        if (fault !== undefined) wrong.push(`${JSON.stringify(sends[i])}: ${fault}`);
         if (await isTakenByUsAlone(sends[i]!, a, b)) wrong.push(`taken by us alone: ${JSON.stringify(sends[i])}`);
         else if (seen(a) !== seen(b) && !isOnlyEarlier(b, a)) {
           wrong.push(`${JSON.stringify(sends[i])}\n  ours  ${seen(a)}\n  nginx ${seen(b)}`);
