@@ -104,14 +104,18 @@ export class ServerProcess {
   }
 }
 
-/** Whether a process lives; a zombie does not. */
+/**
+ * Whether a process lives; a zombie does not. Of a process with threads the first is a zombie while others still end, and until the
+ * last of them is gone its descriptors are open: its sockets still listen. Only then is it dead.
+ */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
   } catch {
     return false;
   }
-  return !/^State:\s+Z/m.test(procStatus(pid));
+  const status = procStatus(pid);
+  return !/^State:\s+Z/m.test(status) || Number(/^Threads:\s+(\d+)/m.exec(status)?.[1]) > 1;
 }
 
 function procStatus(pid: number): string {
