@@ -33,8 +33,9 @@ export default defineConfig({
     maxWorkers: 2,
     // CI's machine is shared: one more try tells a starved process from a broken one, and is printed.
     retry: process.env['CI'] ? 1 : 0,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // When something has failed, not how long it may take: a starved machine needs 20 s to start ten servers at once.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     // Test files run in the pinned Node (see package.json, "node"), as do the processes that they start.
     execArgv: [],
   },

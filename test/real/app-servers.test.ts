@@ -109,7 +109,7 @@ describe.skipIf(!sides).each([
   });
 });
 
-describe.skipIf(!sides)('what happens when', { timeout: 60_000 }, () => {
+describe.skipIf(!sides)('what happens when', { timeout: 120_000 }, () => {
   it.concurrent.each(
     [...GUNICORN_SCENARIOS, ...UVICORN_SCENARIOS, HANDSHAKE_SCENARIO, STATSD_SCENARIO, ...TLS_SCENARIOS].map(
       (each) => [each.name, each] as const,

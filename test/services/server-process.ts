@@ -9,7 +9,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const LIMIT_MS = 20_000;
+/** Shortly before vitest gives up, so that it is told what was waited for. */
+const LIMIT_MS = 50_000;
 
 /** One server; `using` it, or calling stop(), ends it. */
 export class ServerProcess {

@@ -9,7 +9,7 @@ import { isAlive, type Running } from './server-process.ts';
 
 export const CLIENTS = 6;
 const VENV = process.env['PORTICO_TEST_VENV'];
-const STUCK_MS = 20_000;
+const STUCK_MS = 50_000;
 
 /** An app server that has `workers` processes, which signals change and a kill does not. */
 export interface AppServer extends Running {
