@@ -3,7 +3,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { get, gunicorn, isAlive, ServerProcess } from './server-process.ts';
+import { begun, get, gunicorn, isAlive, ServerProcess } from './server-process.ts';
 
 const FLASK = 'services/apps/flask.ts:app';
 let directory: string;
@@ -80,8 +80,7 @@ it('finishes a request in hand on TERM, and breaks it off on INT', async () => {
   ] as const) {
     const { server, port } = await gunicorn([FLASK]);
     await get(port, '/');
-    const answer = get(port, '/io?ms=3000');
-    await new Promise((done) => setTimeout(done, 200));
+    const { answer } = await begun(port, '/io?ms=3000');
     expect(await server.stop(signal)).toEqual({ status: 0, signal: null });
     expect((await answer)?.status).toBe(expected);
   }
@@ -234,7 +233,7 @@ it('retires a worker after max_requests', async () => {
   const { server, port } = await gunicorn(['--max-requests', '3', FLASK]);
   const [first] = server.workers;
   for (let count = 0; count < 4; count++) expect(await get(port, '/')).toMatchObject({ status: 200 });
-  expect(server.log).toContain('Autorestarting worker after current request.');
+  await server.said(/Autorestarting worker after current request\./);
   await server.until(() => !isAlive(first ?? -1), 'the first worker to go');
   await server.stop();
 });

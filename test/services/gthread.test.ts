@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { get, gunicorn, type Running, rawRequest } from './server-process.ts';
+import { begun, get, gunicorn, type Running, rawRequest } from './server-process.ts';
 
 const FLASK = 'services/apps/flask.ts:app';
 
@@ -20,10 +20,8 @@ describe('the gthread worker', () => {
 
   it('serves two requests at once, and a third when a thread is free', async () => {
     const order: string[] = [];
-    const one = get(running.port, '/io?ms=600').then(() => order.push('one'));
-    await new Promise((done) => setTimeout(done, 50));
-    const two = get(running.port, '/io?ms=200').then(() => order.push('two'));
-    await new Promise((done) => setTimeout(done, 50));
+    const one = (await begun(running.port, '/io?ms=3000')).answer.then(() => order.push('one'));
+    const two = (await begun(running.port, '/io?ms=1000')).answer.then(() => order.push('two'));
     const three = get(running.port, '/io?ms=100').then(() => order.push('three'));
     await Promise.all([one, two, three]);
     expect(order).toEqual(['two', 'three', 'one']);
@@ -112,8 +110,7 @@ describe('the gthread worker', () => {
 
   it('exits as one process when a thread crashes, and heals', async () => {
     const from = running.server.log.length;
-    const bystander = get(running.port, '/io?ms=5000');
-    await new Promise((done) => setTimeout(done, 100));
+    const { answer: bystander } = await begun(running.port, '/io?ms=5000');
     expect(await get(running.port, '/crash')).toBeNull();
     expect(await bystander).toBeNull();
     await running.server.said(/Worker \(pid:\d+\) exited with code 1\./, from);
@@ -121,8 +118,7 @@ describe('the gthread worker', () => {
   });
 
   it('finishes what it has when it is told to stop', async () => {
-    const answer = get(running.port, '/io?ms=800');
-    await new Promise((done) => setTimeout(done, 150));
+    const { answer } = await begun(running.port, '/io?ms=800');
     expect(await running.server.stop()).toEqual({ status: 0, signal: null });
     expect(await answer).toMatchObject({ status: 200 });
   });

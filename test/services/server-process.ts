@@ -162,9 +162,11 @@ export function rawRequest(
   enough?: (received: string) => boolean,
   isHalfClosed = false,
   limitMs = LIMIT_MS,
+  onSocket?: (socket: net.Socket) => void,
 ): Promise<string> {
   return new Promise((done, fail) => {
     const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: isHalfClosed });
+    onSocket?.(socket);
     let received = '';
     const timer = setTimeout(() => {
       socket.destroy();
@@ -198,6 +200,7 @@ export async function get(
   target: string,
   headers = '',
   limitMs?: number,
+  onSocket?: (socket: net.Socket) => void,
 ): Promise<{ status: number; head: string; body: string } | null> {
   const text = await rawRequest(
     port,
@@ -205,8 +208,33 @@ export async function get(
     undefined,
     false,
     limitMs,
+    onSocket,
   );
   if (text === '') return null;
   const end = text.indexOf('\r\n\r\n');
   return { status: Number(text.slice(9, 12)), head: text.slice(0, end), body: text.slice(end + 4) };
+}
+
+/** A GET that the server has in hand: it has accepted the connection and read the request, as the kernel tells. */
+export async function begun(port: number, target: string): Promise<{ readonly answer: ReturnType<typeof get> }> {
+  let client: net.Socket | undefined;
+  const answer = get(port, target, '', undefined, (socket) => {
+    client = socket;
+  });
+  let isOver = false;
+  void answer.finally(() => {
+    isOver = true;
+  });
+  while (!isOver && !isRead(port, client)) await new Promise((done) => setTimeout(done, 5));
+  return { answer };
+}
+
+/** Whether a process owns the server's end of a connection, and nothing that was sent to it is unread. */
+function isRead(port: number, client: net.Socket | undefined): boolean {
+  if (!client?.localPort || client.bytesWritten === 0 || client.writableLength > 0) return false;
+  const hex = (each: number): string => each.toString(16).toUpperCase().padStart(4, '0');
+  const ends = `\\w+:${hex(port)} \\w+:${hex(client.localPort)}`;
+  return new RegExp(`^ *\\d+: ${ends} 01 \\w+:00000000 \\w+:\\w+ \\w+ +\\d+ +\\d+ [1-9]\\d* `, 'm').test(
+    readFileSync('/proc/net/tcp', 'latin1'),
+  );
 }

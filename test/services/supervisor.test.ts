@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { get, isAlive, type Running, uvicorn } from './server-process.ts';
+import { begun, get, isAlive, type Running, uvicorn } from './server-process.ts';
 
 const FASTAPI = 'services/apps/fastapi.ts:app';
 
@@ -40,8 +40,7 @@ it('leaves workers that serve on when it is killed, as the original does', async
   const { server, port } = await twoWorkers();
   const workers = [...server.log.matchAll(/Started server process \[(\d+)\]/g)].map((match) => Number(match[1]));
   try {
-    const under = get(port, '/io?ms=300');
-    await get(port, '/');
+    const { answer: under } = await begun(port, '/io?ms=300');
     server.kill('SIGKILL');
     expect(await under).toMatchObject({ status: 200 });
     // After an answer that came later than the kill, twice as many as there are workers.

@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { get, gunicorn, isAlive, type Running, rawRequest } from './server-process.ts';
+import { begun, get, gunicorn, isAlive, type Running, rawRequest } from './server-process.ts';
 
 const FLASK = 'services/apps/flask.ts:app';
 
@@ -101,8 +101,7 @@ describe('the sync worker with the Flask-style app', () => {
 
   it('serves one connection at a time, the others wait in the kernel', async () => {
     const order: string[] = [];
-    const slow = get(running.port, '/io?ms=400').then(() => order.push('slow'));
-    await new Promise((done) => setTimeout(done, 100));
+    const slow = (await begun(running.port, '/io?ms=400')).answer.then(() => order.push('slow'));
     const fast = get(running.port, '/io?ms=50').then(() => order.push('fast'));
     await Promise.all([slow, fast]);
     expect(order).toEqual(['slow', 'fast']);

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
-import { get, gunicorn, isAlive, type Running, rawRequest, ServerProcess, uvicorn } from './server-process.ts';
+import { begun, get, gunicorn, isAlive, type Running, rawRequest, ServerProcess, uvicorn } from './server-process.ts';
 
 const FASTAPI = 'services/apps/fastapi.ts:app';
 let directory: string;
@@ -156,19 +156,19 @@ describe('Uvicorn with the FastAPI-style app', () => {
 
   it('waits without blocking in async def, blocks in /block, and does not block in def', async () => {
     const order: string[] = [];
-    const run = (name: string, target: string): Promise<void> =>
-      get(running.port, target).then(() => void order.push(name));
-    const waiting = run('waiting', '/io?ms=600');
-    await new Promise((done) => setTimeout(done, 50));
-    const pooled = run('pooled', '/sync/io?ms=300');
-    await new Promise((done) => setTimeout(done, 50));
-    await run('quick', '/');
-    await Promise.all([pooled, waiting]);
+    /** Once it is in hand; what it gives is over when it is answered. */
+    const run = async (name: string, target: string): Promise<{ over: Promise<void> }> => {
+      const { answer } = await begun(running.port, target);
+      return { over: answer.then(() => void order.push(name)) };
+    };
+    const waiting = await run('waiting', '/io?ms=3000');
+    const pooled = await run('pooled', '/sync/io?ms=1500');
+    const quick = await run('quick', '/');
+    await Promise.all([quick.over, pooled.over, waiting.over]);
     expect(order).toEqual(['quick', 'pooled', 'waiting']);
-    const blocked = run('blocked', '/block?ms=300');
-    await new Promise((done) => setTimeout(done, 100));
-    const behind = run('behind', '/io?ms=50');
-    await Promise.all([blocked, behind]);
+    const blocked = await run('blocked', '/block?ms=300');
+    const behind = await run('behind', '/io?ms=50');
+    await Promise.all([blocked.over, behind.over]);
     expect(order.slice(3)).toEqual(['blocked', 'behind']);
   });
 
@@ -199,8 +199,7 @@ it('honours root_path, proxy headers, extra headers and the concurrency limit', 
   });
   expect((await get(port, '/docs'))?.body).toContain("url: '/api/openapi.json'");
   expect(JSON.parse((await get(port, '/openapi.json'))?.body ?? '{}').servers).toEqual([{ url: '/api' }]);
-  const slow = get(port, '/io?ms=400');
-  await new Promise((done) => setTimeout(done, 100));
+  const { answer: slow } = await begun(port, '/io?ms=2000');
   expect(await get(port, '/')).toMatchObject({ status: 503, body: 'Service Unavailable' });
   expect(await slow).toMatchObject({ status: 200 });
   await server.stop();
@@ -212,8 +211,7 @@ it('stops gracefully on TERM, of which it then dies, and on INT with status 0', 
     ['SIGINT', { status: 0, signal: null }],
   ] as const) {
     const { server, port } = await uvicorn([FASTAPI]);
-    const answer = get(port, '/io?ms=500');
-    await new Promise((done) => setTimeout(done, 100));
+    const { answer } = await begun(port, '/io?ms=500');
     expect(await server.stop(signal)).toEqual(end);
     expect(await answer).toMatchObject({ status: 200 });
     expect(server.log).toMatch(
@@ -312,8 +310,7 @@ it('serves an ASGI app under Gunicorn, by the names that people type', async () 
   expect(answer?.head).toContain('server: uvicorn');
   expect(JSON.parse(answer?.body ?? '{}')).toMatchObject({ worker_class: 'uvicorn' });
   await server.said(/127\.0\.0\.1:\d+ - "GET \/headers HTTP\/1\.1" 200/);
-  const slow = get(port, '/io?ms=400');
-  await new Promise((done) => setTimeout(done, 100));
+  const { answer: slow } = await begun(port, '/io?ms=400');
   expect(await server.stop()).toEqual({ status: 0, signal: null });
   expect(await slow).toMatchObject({ status: 200 });
 });
