@@ -17,6 +17,8 @@ import { FILE, startWireServer, type WireServer } from '../wire/server.ts';
 import { mutate } from './mutate.ts';
 import { type Random, seconds, seed, startRandom } from './random.ts';
 
+/** A starved machine lets a batch stand for ten seconds. */
+const HANG_MS = 40_000;
 const patience = { timeout: 1000 * seconds * 4 + 60_000 };
 const BATCH = 250;
 
@@ -187,6 +189,7 @@ describe('the proxy before an upstream that is fuzzed', () => {
           const transcript = await attack(
             proxy.port,
             `GET /${key} HTTP/1.1\r\nHost: a\r\n\r\nGET /own HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+            HANG_MS,
           );
           scripts.delete(key);
           const { bytes, answers, rest, end } = transcript;
