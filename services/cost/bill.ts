@@ -16,6 +16,13 @@ let creditMs = 0;
 let account: Int32Array | null = null;
 let markMs = 0;
 let markWorkMs = 0;
+/**
+ * How much of what was used beyond what is owed counts for the requests that come next, in ms. One turn of an event loop reads many requests
+ * before it answers the first, and a collection of garbage is not the doing of the request that it meets; but what a start has cost is
+ * not paid back by the requests after it.
+ */
+const CARRIED_MS = 5;
+
 const boots = new Set<FigureName>();
 
 /** Turns the bill of this thread on, at so many times the profile's figures; 0 turns it off. Throws CostProfileError. */
@@ -78,7 +85,7 @@ export function settle(): void {
   const others = creditMs + (account ? Atomics.exchange(account, 0, 0) / 1000 : 0);
   const rest = owedMs - Math.max(0, used) - others;
   owedMs = 0;
-  creditMs = 0;
+  creditMs = Math.min(Math.max(0, -rest), CARRIED_MS);
   if (rest <= 0) return;
   interpretUntil(now + rest);
   markMs = threadCpuMs();
@@ -107,4 +114,5 @@ export function settleBoot(): void {
   if (figuresMs) interpretUntil(Math.max(0, ...[...boots].map((name) => figuresMs?.[name] ?? 0)));
   markMs = threadCpuMs();
   markWorkMs = meter.workMs;
+  creditMs = 0;
 }

@@ -69,6 +69,27 @@ describe('the cost of Python', () => {
     expect(withWork).toBeGreaterThan(45);
   });
 
+  it('counts what was used beyond one bill for those after it, but no more than a little', () => {
+    process.env['PORTICO_COST_PROFILE'] = profileFile((figures) =>
+      Object.assign(figures['uvicorn.request']!, { us: 20_000 }),
+    );
+    usePythonCost(1);
+    settle();
+    // As a turn does that has read two requests before it answers the first.
+    const end = threadCpuMs() + 24;
+    while (threadCpuMs() < end);
+    owe('uvicorn.request');
+    settle();
+    const next = (): void => {
+      owe('uvicorn.request');
+      settle();
+    };
+    const second = cpuOf(next);
+    expect(second).toBeGreaterThan(14);
+    expect(second).toBeLessThan(18);
+    expect(cpuOf(next)).toBeGreaterThan(18);
+  });
+
   it('is nothing at 0', () => {
     process.env['PORTICO_COST_PROFILE'] = '/no/such/profile';
     usePythonCost(0);

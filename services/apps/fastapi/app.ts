@@ -103,10 +103,14 @@ export function fastapi(options: FastApiOptions): FastApi {
   const respond = async (request: Request, dependencies: RequestDependencies): Promise<Response> => {
     const path = request.routePath || '/';
     const found = findRoute(routes, request.method, path);
-    owe(found.kind === 'route' && found.route.poolKey ? 'fastapi.def' : 'fastapi.async');
-    if (found.kind === 'method') throw new HTTPException(405, undefined, { allow: found.allow });
-    if (found.kind === 'none') return redirectSlashes(routes, request, path);
-    return runOperation(found.route, found.params, request, dependencies, options.module);
+    try {
+      if (found.kind === 'method') throw new HTTPException(405, undefined, { allow: found.allow });
+      if (found.kind === 'none') return redirectSlashes(routes, request, path);
+      return await runOperation(found.route, found.params, request, dependencies, options.module);
+    } finally {
+      // Only now: whichever request settles first meanwhile would pay for this one, before anything that this one uses is counted.
+      owe(found.kind === 'route' && found.route.poolKey ? 'fastapi.def' : 'fastapi.async');
+    }
   };
 
   const handled = async (request: Request, dependencies: RequestDependencies): Promise<Response> => {
