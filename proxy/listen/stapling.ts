@@ -111,7 +111,7 @@ export function shownTo(
   leaves: readonly X509Certificate[],
   has13: boolean,
 ): X509Certificate | undefined {
-  const is13 = has13 && hello?.ciphers.some((cipher) => cipher >> 8 === 0x13);
+  const is13 = has13 && hello?.offersTls13;
   // TLS 1.3 has no signatures of PKCS #1 any more.
   const schemes = (hello?.signatures ?? []).filter((scheme) => !is13 || (scheme & 0xff) !== 1);
   const fitting = new Set(schemes.flatMap((scheme) => leaves.find((leaf) => signsWith(leaf, scheme)) ?? []));

@@ -13,6 +13,7 @@ import { logConnection } from './connection-log.ts';
 import { type ServerTls, tlsOf } from './tls-context.ts';
 import { plainError } from './tls-errors.ts';
 import { type ClientHello, looksLikeTls, parseClientHello } from './tls-hello.ts';
+import type { SessionCache } from './tls-sessions.ts';
 
 export type Protocol = 'plain' | 'h2' | 'http/1.1';
 type Done = (socket: Socket, protocol: Protocol) => void;
@@ -180,29 +181,33 @@ function optionsFor(tls: ServerTls, client: ClientConnection, hello: ClientHello
     // A bad certificate is answered with nginx's page, not with an alert.
     rejectUnauthorized: false,
   };
-  if (tls.sessions || tls.conf.ssl_stapling) options.server = new HandshakeEvents(tls, hello, context) as never;
+  const sessions = tls.sessionsFor(context, hello?.offersTls13 ?? false);
+  if (sessions || tls.conf.ssl_stapling) options.server = new HandshakeEvents(tls, sessions, hello, context) as never;
   return options;
 }
 
 /** What node:tls asks of a server during one handshake: sessions and OCSP responses. */
 class HandshakeEvents {
   readonly #tls: ServerTls;
+  readonly #sessions: SessionCache | undefined;
   readonly #hello: ClientHello | undefined;
   readonly _sharedCreds: unknown;
 
-  constructor(tls: ServerTls, hello: ClientHello | undefined, context: unknown) {
+  constructor(tls: ServerTls, sessions: SessionCache | undefined, hello: ClientHello | undefined, context: unknown) {
     this.#tls = tls;
+    this.#sessions = sessions;
     this.#hello = hello;
     this._sharedCreds = context;
   }
 
   listenerCount(name: string): number {
-    if (name === 'newSession' || name === 'resumeSession') return this.#tls.sessions ? 1 : 0;
+    if (name === 'newSession' || name === 'resumeSession') return this.#sessions ? 1 : 0;
     return name === 'OCSPRequest' && this.#tls.conf.ssl_stapling ? 1 : 0;
   }
 
   emit(name: string, first: unknown, second: unknown, third?: unknown): boolean {
-    const { sessions, conf } = this.#tls;
+    const sessions = this.#sessions;
+    const { conf } = this.#tls;
     if (name === 'newSession' && sessions) {
       sessions.put(first as Buffer, second as Buffer);
       (third as () => void)();

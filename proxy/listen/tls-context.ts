@@ -40,6 +40,8 @@ export class ServerTls {
   readonly #contexts = new Map<Server, SecureContext>();
   /** Contexts of certificates with variables, by their contents. */
   readonly #variable = new Map<string, SecureContext>();
+  /** Those that speak TLS 1.3 and give its clients tickets, which hold the session themselves. */
+  readonly #ticketing = new WeakSet<SecureContext>();
 
   constructor(server: Server) {
     this.server = server;
@@ -75,6 +77,14 @@ export class ServerTls {
       this.#staplers.set(certificate.fingerprint256, stapler);
     }
     return stapler.current();
+  }
+
+  /**
+   * The session cache of a handshake. TLS 1.3 with tickets has none: nobody would ever ask for the sessions that OpenSSL
+   * offers to keep, two for each handshake (nginx leaves them out from 1.23.2 on).
+   */
+  sessionsFor(context: SecureContext, offersTls13: boolean): SessionCache | undefined {
+    return offersTls13 && this.#ticketing.has(context) ? undefined : this.sessions;
   }
 
   /** The context for addresses whose default server is `standard`. */
@@ -149,6 +159,7 @@ export class ServerTls {
     addDhParam(native, conf.ssl_dhparam);
     if (settings.signatures !== '') native.setSigalgs(settings.signatures);
     rotateTicketKeys(native, conf.ssl_session_ticket_key);
+    if (settings.hasTickets && settings.protocols.has('TLSv1.3')) this.#ticketing.add(context);
     return context;
   }
 }

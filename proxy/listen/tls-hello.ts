@@ -16,10 +16,13 @@ export interface ClientHello {
   /** The session id, and the first identity of a pre-shared key (a TLS 1.3 session). */
   readonly sessionId: Buffer;
   readonly pskIdentity: Buffer | undefined;
+  /** Whether TLS 1.3 is among the versions it offers. */
+  readonly offersTls13: boolean;
 }
 
 const HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
+const TLS_1_3 = 0x0304;
 const LARGEST_HELLO_BYTES = 131_396;
 
 /** Whether these bytes begin a TLS (or SSLv2) record, as nginx tells them from plain HTTP. */
@@ -111,6 +114,7 @@ function parseBody(body: Buffer): ClientHello {
   let signatures: number[] = [];
   const keyShares: number[] = [];
   let pskIdentity: Buffer | undefined;
+  let offersTls13 = false;
   if (!hello.isAtEnd) {
     const extensions = new Reader(hello.vector(2));
     while (!extensions.isAtEnd) {
@@ -129,8 +133,9 @@ function parseBody(body: Buffer): ClientHello {
           keyShares.push(shares.number(2));
           shares.vector(2);
         }
-      } else if (kind === 41) pskIdentity = new Reader(data.vector(2)).vector(2);
+      } else if (kind === 43) offersTls13 = numbers(data.vector(1)).includes(TLS_1_3);
+      else if (kind === 41) pskIdentity = new Reader(data.vector(2)).vector(2);
     }
   }
-  return { serverName, ciphers, groups, signatures, keyShares, sessionId, pskIdentity };
+  return { serverName, ciphers, groups, signatures, keyShares, sessionId, pskIdentity, offersTls13 };
 }

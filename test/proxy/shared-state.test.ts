@@ -411,4 +411,21 @@ describe('TLS sessions', () => {
     proxy.signal('SIGHUP');
     await until(async () => !old.has(await goOn()));
   });
+
+  it('of TLS 1.3 with tickets are in the tickets: the master is not asked for them', async () => {
+    proxy = await start(
+      `server { @server } ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:S:1m;
+       server { listen 127.0.0.1:%%PORT_1%% ssl; ssl_certificate a.pem; ssl_certificate_key a.pem;
+                return 200 "$pid $ssl_session_reused"; }`,
+      2,
+      { files: { 'a.pem': pem() } },
+    );
+    const { signal, ports } = proxy;
+    // A worker that waited for the master, which has the cache, would wait for ever.
+    signal('SIGSTOP');
+    stops.push(() => signal('SIGCONT'));
+    const { body, session } = await ask(ports[1]!, {});
+    expect(body).toMatch(/^\d+ \.$/);
+    expect((await ask(ports[1]!, { session })).body).toMatch(/^\d+ r$/);
+  });
 });
