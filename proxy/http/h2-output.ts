@@ -99,7 +99,8 @@ export class H2Output {
   #queueFlush(): void {
     if (this.#isFlushQueued || this.isBroken) return;
     this.#isFlushQueued = true;
-    process.nextTick(() => {
+    // Behind everything that this turn has read: answers of several upstreams are one record and one write.
+    setImmediate(() => {
       this.#isFlushQueued = false;
       this.flush();
     });
