@@ -235,7 +235,13 @@ export function faultInFields(lines: string, isUpstream: boolean): string | unde
     const name = colon < 0 ? line : line.slice(0, colon);
     let at = name.search(/[\x00-\x20\x7f]/);
     if (at < 0 && colon === 0) at = 0;
-    if (at < 0) at = line.search(BAD_VALUE);
+    if (at < 0) {
+      at = line.search(BAD_VALUE);
+      // A bare CR is noticed behind it: nginx names the end of the value, without the spaces before the CR.
+      let stop = at;
+      if (line.charCodeAt(at) === 13) while (line.charCodeAt(stop - 1) === 32) stop--;
+      if (stop > colon + 1) at = stop;
+    }
     if (at >= 0) return `${line.slice(0, at)}\\x${line.charCodeAt(at).toString(16).padStart(2, '0')}...`;
   }
   return undefined;
