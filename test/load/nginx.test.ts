@@ -6,7 +6,7 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { freePort } from '../../load/rig/program.ts';
 import { load, startProgram, stopAll, temporaryDirectory } from './load-command.ts';
 
@@ -48,10 +48,13 @@ describe.skipIf(!NGINX)(`against nginx${NGINX ? '' : ' (skipped: it is not insta
     const lines = (): number => readFileSync(log, 'latin1').split('\n').length - 1;
     const closed = await load('-c', '8', '-d', '1s', '--warmup', '200ms', url);
     expect(closed.errors).toBe(0);
+    // nginx answers first and logs then.
+    await vi.waitUntil(() => lines() >= closed.requests + closed.warmupRequests, 10_000);
     expect(lines()).toBe(closed.requests + closed.warmupRequests);
     const before = lines();
     const open = await load('-r', '300', '-d', '1s', '--close', url);
     expect(open.requests).toBe(300);
+    await vi.waitUntil(() => lines() - before >= 300, 10_000);
     expect(lines() - before).toBe(300);
   });
 

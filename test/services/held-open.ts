@@ -14,10 +14,11 @@ export async function askBesideOneHeldOpen(
   await once(held, 'end');
   let came: 'meanwhile' | 'then' = 'meanwhile';
   const answer = get(port, '/').then((all) => ({ next: all?.status, came }));
+  // Gunicorn waits 2 s for the client at most.
   const closing = setTimeout(() => {
     came = 'then';
     held.destroy();
-  }, 500);
+  }, 1200);
   const seen = await answer;
   clearTimeout(closing);
   held.destroy();
