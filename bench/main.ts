@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
+import { parseCount } from '../load/units.ts';
 import { AppServers, realAppServers, versionsOf } from './app-servers.ts';
 import { CASES, type Case } from './cases.ts';
 import { benchPage } from './chart.ts';
@@ -185,20 +186,20 @@ async function main(): Promise<number> {
   const wanted = values.peers?.split(',');
   const peers = PEERS.filter(({ name }) => !wanted || ['nginx', 'portico', ...wanted].includes(name));
   const plan = {
-    rounds: Number(values.rounds),
-    seconds: Number(values.duration),
-    connections: Number(values.connections),
+    rounds: parseCount(values.rounds, 1),
+    seconds: parseCount(values.duration, 1),
+    connections: parseCount(values.connections, 1),
   };
   const proxies = cases.filter(({ appServer }) => !appServer);
   const appServers = cases.filter(({ appServer }) => appServer);
-  const bench = new Bench(plan, Number(values.workers), peers);
+  const bench = new Bench(plan, parseCount(values.workers, 1), peers);
   const real = appServers.length > 0 ? realAppServers() : undefined;
   if (real && 'missing' in real) bench.leaveOut(real.missing);
   if (real && 'bin' in real) process.stdout.write(`app servers: ${versionsOf(real.bin)}\n`);
   if (cases.length > 0) process.stdout.write(`${HEAD}\n`);
   await bench.proxies(proxies);
   if (real && 'bin' in real) await bench.appServers(appServers, real.bin);
-  const idle = Number(values.idle);
+  const idle = parseCount(values.idle, 0);
   if (idle > 0 && (!values.only || 'standing'.includes(values.only))) await bench.stand(idle);
   const results: BenchResults = {
     format: 'portico-bench/1',
@@ -215,4 +216,13 @@ async function main(): Promise<number> {
   return 0;
 }
 
-process.exitCode = await main();
+/** A wrong command line is told in a sentence, with status 2. */
+function wrongUsage(error: unknown): number {
+  const isUsage =
+    error instanceof RangeError || ((error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') ?? false);
+  if (!isUsage) throw error;
+  process.stderr.write(`bench: ${(error as Error).message}\nTry 'npm run bench -- --help'.\n`);
+  return 2;
+}
+
+process.exitCode = await main().catch(wrongUsage);

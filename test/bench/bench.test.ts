@@ -70,3 +70,10 @@ describe.skipIf(LACKS)(`npm run bench${LACKS === undefined ? '' : ` (skipped: ${
     expect(rows[3]!.ratio).toBeCloseTo(rows[3]!.cpuMicrosPerRequest / rows[2]!.cpuMicrosPerRequest, 9);
   });
 });
+
+test.each([
+  ['--seconds', '2', "Unknown option '--seconds'"],
+  ['--rounds', 'x', '"x" is no whole number from 1 on'],
+])('refuses %s %s in a sentence', async (flag, value, why) => {
+  await expect(bench('unused.json', [flag, value])).rejects.toThrow(why);
+});
