@@ -32,8 +32,9 @@ function applyLine(r: Exchange, line: RequestLine): boolean {
     r.log('info', `client sent invalid request while ${readingLine(r)}`);
     return false;
   }
+  if (line.host === undefined) return true;
   r.main.logAction = readingLine(r);
-  const isGood = line.host === undefined || applyTargetHost(r, line.host) === 0;
+  const isGood = applyTargetHost(r, line.host) === 0;
   r.main.logAction = '';
   return isGood;
 }

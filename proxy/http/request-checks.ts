@@ -6,7 +6,7 @@ import { parseCount } from '../config/values.ts';
 import { coreModule } from '../modules/core-rows.ts';
 import type { Exchange } from './exchange.ts';
 import { keepNamedCaptures } from './find-config.ts';
-import type { Fields } from './head.ts';
+import type { Fields, SkippedLine } from './head.ts';
 import { RequestBody } from './request-body.ts';
 import { traceServer } from './trace.ts';
 import { parseUri } from './uri.ts';
@@ -138,21 +138,25 @@ export function applyFields(r: Exchange, fields: Fields, isWhole = true): number
   return code;
 }
 
+/** Logs the lines that were left out before a field, from number `from` of them on; returns how many are logged. */
+function logSkipped(r: Exchange, skipped: readonly SkippedLine[], from: number, before: number): number {
+  let done = from;
+  for (; skipped[done] && skipped[done]!.before <= before; done++) {
+    r.log('info', `client sent invalid header line: "${skipped[done]!.line}"`);
+  }
+  return done;
+}
+
 function checkFields(r: Exchange, fields: Fields, isWhole: boolean): number {
   r.headers = fields;
-  const { lower, values } = fields;
+  const { lower, values, skipped } = fields;
   let host: string | undefined;
   let transferEncoding: string | undefined;
   let contentLength: string | undefined;
   let connection: 'close' | 'keep-alive' | undefined;
-  let skipped = 0;
-  const logSkipped = (before: number): void => {
-    for (; fields.skipped[skipped] && fields.skipped[skipped]!.before <= before; skipped++) {
-      r.log('info', `client sent invalid header line: "${fields.skipped[skipped]!.line}"`);
-    }
-  };
+  let logged = 0;
   for (let i = 0; i < lower.length; i++) {
-    if (fields.skipped.length > skipped) logSkipped(i);
+    if (skipped.length > logged) logged = logSkipped(r, skipped, logged, i);
     const value = values[i]!;
     let code = 0;
     switch (lower[i]) {
@@ -180,7 +184,7 @@ function checkFields(r: Exchange, fields: Fields, isWhole: boolean): number {
       return code;
     }
   }
-  logSkipped(lower.length);
+  logSkipped(r, skipped, logged, lower.length);
   if (!isWhole) return 0;
   if (r.host === '') {
     const code = selectServer(r, '');
