@@ -15,6 +15,7 @@ import { Arena, PEERS, type Peer, type RunningPeer } from './peers.ts';
 import { hasProgram } from './processes.ts';
 import { type BenchResults, type CaseResult, figure, HEAD, line, type StandingRow } from './results.ts';
 import { standing } from './standing.ts';
+import { isUsageError } from './usage.ts';
 
 const HELP = `npm run bench -- [options]: measures the proxy beside nginx, HAProxy, Caddy and Node's proxy libraries, and the app
 servers beside the real Gunicorn and Uvicorn
@@ -218,10 +219,8 @@ async function main(): Promise<number> {
 
 /** A wrong command line is told in a sentence, with status 2. */
 function wrongUsage(error: unknown): number {
-  const isUsage =
-    error instanceof RangeError || ((error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') ?? false);
-  if (!isUsage) throw error;
-  process.stderr.write(`bench: ${(error as Error).message}\nTry 'npm run bench -- --help'.\n`);
+  if (!isUsageError(error)) throw error;
+  process.stderr.write(`bench: ${error.message}\nTry 'npm run bench -- --help'.\n`);
   return 2;
 }
 

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { PROJECT } from '../../load/rig/program.ts';
 import { parseCount, parseDuration } from '../../load/units.ts';
+import { isUsageError } from '../usage.ts';
 import { type Cell, CONNECTIONS, keyOf, TOPOLOGIES, type Topology, WORKS } from './grid.ts';
 import { picture } from './picture.ts';
 import { versionsOf } from './python.ts';
@@ -296,8 +297,7 @@ async function main(argv: readonly string[]): Promise<number> {
     }
     return isMet ? 0 : 1;
   } catch (error) {
-    const isUsage =
-      error instanceof RangeError || ((error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') ?? false);
+    const isUsage = isUsageError(error);
     process.stderr.write(`fidelity: ${(error as Error).message}\n`);
     if (isUsage) process.stderr.write("Try 'npm run fidelity -- --help'.\n");
     return isUsage ? 2 : 1;
