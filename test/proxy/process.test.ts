@@ -1,7 +1,7 @@
 // The program and its processes: command line, exit codes, pid file, signals, workers that come and go.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -185,10 +185,14 @@ describe('workers', () => {
     const slow =
       'http { access_log off; server { listen 127.0.0.1:%%PORT_0%%; location / { root .; limit_rate 20000; } } }';
     const proxy = await start(slow, { preamble: NOT_ROOT, files: { 'f.bin': 'x'.repeat(30_000) } });
-    const answer = get(proxy.port, '/f.bin');
-    await new Promise((done) => setTimeout(done, 100));
-    proxy.signal('SIGQUIT');
-    expect(bodyOf(await answer)).toHaveLength(30_000);
+    const client = connect(proxy.port, '127.0.0.1').setEncoding('latin1');
+    client.write('GET /f.bin HTTP/1.0\r\n\r\n');
+    let text = '';
+    for await (const part of client) {
+      if (text === '') proxy.signal('SIGQUIT');
+      text += part;
+    }
+    expect(bodyOf(text)).toHaveLength(30_000);
     expect(await proxy.exited).toBe(0);
   });
 

@@ -5,20 +5,9 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { askBesideOneHeldOpen } from '../../services/held-open.ts';
-import { get, isAlive, type Running, rawRequest } from '../../services/server-process.ts';
+import { begun, get, isAlive, type Running, rawRequest } from '../../services/server-process.ts';
 import type { Side } from './peers.ts';
-import {
-  begun,
-  gunicorn,
-  gunicornLog,
-  idle,
-  keptAlive,
-  pause,
-  refusal,
-  type Scenario,
-  status,
-  until,
-} from './scenario.ts';
+import { gunicorn, gunicornLog, idle, keptAlive, pause, refusal, type Scenario, status, until } from './scenario.ts';
 
 // A worker that is given up has a second to end by itself before it is killed; whether that is enough is chance on a busy machine.
 const END_OF_ABORTED = /^(?:ERROR Worker \(pid:N\) (?:was sent SIGKILL|exited)|INFO Worker exiting)/;
@@ -34,9 +23,9 @@ const signalInRequest = (signal: NodeJS.Signals, target: string, ...args: readon
   run: async (side) => {
     const running = await side.gunicorn('flask', ...args);
     await status(get(running.port, '/'));
-    const [answer] = await begun(running.port, target);
+    const { answer } = await begun(running.port, target);
     const ended = await running.server.stop(signal);
-    return { answer: await status(answer!), ended };
+    return { answer: await status(answer), ended };
   },
 });
 
@@ -126,9 +115,9 @@ export const GUNICORN_SCENARIOS: readonly Scenario[] = [
   signalInRequest('SIGTERM', '/io?ms=5000', '--graceful-timeout', '1', '--threads', '2'),
   gunicorn('HUP during a request', [], async (running) => {
     const before = worker(running);
-    const [answer] = await begun(running.port, '/io?ms=800');
+    const { answer } = await begun(running.port, '/io?ms=800');
     running.server.kill('SIGHUP');
-    const first = await status(answer!);
+    const first = await status(answer);
     await until(() => !isAlive(before));
     return { first, next: await status(get(running.port, '/')) };
   }),
@@ -155,9 +144,9 @@ export const GUNICORN_SCENARIOS: readonly Scenario[] = [
     return { next: await status(get(port, '/')) };
   }),
   gunicorn('a worker is killed in a request', [], async (running) => {
-    const [answer] = await begun(running.port, '/io?ms=5000');
+    const { answer } = await begun(running.port, '/io?ms=5000');
     process.kill(worker(running), 'SIGKILL');
-    return { answer: await status(answer!), next: await status(get(running.port, '/')) };
+    return { answer: await status(answer), next: await status(get(running.port, '/')) };
   }),
   ...[[], ['--threads', '2'], ['-w', '2']].map((args) => ({
     name: `gunicorn ${args.join(' ')}: the arbiter is killed in a request`,
@@ -166,17 +155,17 @@ export const GUNICORN_SCENARIOS: readonly Scenario[] = [
       await until(() => server.workers.length === (args[0] === '-w' ? 2 : 1));
       await status(get(port, '/'));
       const workers = server.workers;
-      const [answer] = await begun(port, '/io?ms=1500');
+      const { answer } = await begun(port, '/io?ms=1500');
       server.kill('SIGKILL');
-      const seen = { answer: await status(answer!) };
+      const seen = { answer: await status(answer) };
       await until(() => !workers.some(isAlive));
       return { ...seen, log: gunicornLog(server) };
     },
   })),
   gunicorn('a worker is told to stop in a request', [], async (running) => {
-    const [answer] = await begun(running.port, '/io?ms=800');
+    const { answer } = await begun(running.port, '/io?ms=800');
     process.kill(worker(running), 'SIGTERM');
-    return { answer: await status(answer!), next: await status(get(running.port, '/')) };
+    return { answer: await status(answer), next: await status(get(running.port, '/')) };
   }),
   gunicorn('the worker exits in a request', [], async ({ port, server }) => {
     const answer = await status(get(port, '/crash'));
@@ -184,10 +173,10 @@ export const GUNICORN_SCENARIOS: readonly Scenario[] = [
     return { answer, next: await status(get(port, '/')) };
   }),
   gunicorn('a thread exits in a request', ['--threads', '2'], async ({ port, server }) => {
-    const [bystander] = await begun(port, '/io?ms=5000');
+    const { answer: bystander } = await begun(port, '/io?ms=5000');
     const answer = await status(get(port, '/crash'));
     await server.said(/exited with code/);
-    return { answer, bystander: await status(bystander!), next: await status(get(port, '/')) };
+    return { answer, bystander: await status(bystander), next: await status(get(port, '/')) };
   }),
   gunicorn('the app raises', [], async ({ port }) => ({ answer: await get(port, '/raise').then((all) => all?.body) })),
   gunicorn(

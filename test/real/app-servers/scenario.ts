@@ -79,13 +79,6 @@ export function refusal(program: 'gunicorn' | 'uvicorn', app: AppName, args: rea
   };
 }
 
-/** A request that is under way, and long enough to be disturbed. */
-export async function begun(port: number, target: string): Promise<ReturnType<typeof get>[]> {
-  const answer = get(port, target);
-  await pause(300);
-  return [answer];
-}
-
 export const idle = (program: 'gunicorn' | 'uvicorn', signal: NodeJS.Signals): Scenario => ({
   name: `${program}: ${signal} when idle`,
   run: async (side) => {

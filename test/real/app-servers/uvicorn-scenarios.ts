@@ -1,7 +1,7 @@
 // What happens when Uvicorn is signaled, starved, broken and told nonsense, alone and with its supervisor.
-import { get, isAlive } from '../../services/server-process.ts';
+import { begun, get, isAlive } from '../../services/server-process.ts';
 import type { Side } from './peers.ts';
-import { begun, end, idle, keptAlive, refusal, type Scenario, status, until, uvicorn, uvicornLog } from './scenario.ts';
+import { end, idle, keptAlive, refusal, type Scenario, status, until, uvicorn, uvicornLog } from './scenario.ts';
 
 export const UVICORN_SCENARIOS: readonly Scenario[] = [
   refusal('uvicorn', 'missing-module', ['--port', '0'], /^ERROR: .*/gm),
@@ -26,9 +26,9 @@ export const UVICORN_SCENARIOS: readonly Scenario[] = [
     name: `uvicorn: ${signal} during a request`,
     run: async (side: Side) => {
       const running = await side.uvicorn('fastapi');
-      const [answer] = await begun(running.port, '/io?ms=800');
+      const { answer } = await begun(running.port, '/io?ms=800');
       running.server.kill(signal);
-      const seen = { answer: await status(answer!), how: await running.server.exited };
+      const seen = { answer: await status(answer), how: await running.server.exited };
       return { ...seen, log: uvicornLog(running.server) };
     },
   })),
@@ -36,20 +36,20 @@ export const UVICORN_SCENARIOS: readonly Scenario[] = [
     name: 'uvicorn --timeout-graceful-shutdown 1: TERM during a long request',
     run: async (side) => {
       const running = await side.uvicorn('fastapi', '--timeout-graceful-shutdown', '1');
-      const [answer] = await begun(running.port, '/io?ms=8000');
+      const { answer } = await begun(running.port, '/io?ms=8000');
       const ended = await running.server.stop('SIGTERM');
-      return { ended, answer: await status(answer!), cancels: running.server.log.includes('Cancel 1 running task(s)') };
+      return { ended, answer: await status(answer), cancels: running.server.log.includes('Cancel 1 running task(s)') };
     },
   },
   {
     name: 'uvicorn: a second Ctrl-C during a request',
     run: async (side) => {
       const running = await side.uvicorn('fastapi');
-      const [answer] = await begun(running.port, '/io?ms=8000');
+      const { answer } = await begun(running.port, '/io?ms=8000');
       running.server.kill('SIGINT');
       await running.server.said(/Waiting for connections to close/);
       const ended = await running.server.stop('SIGINT');
-      return { ended, answer: await status(answer!) };
+      return { ended, answer: await status(answer) };
     },
   },
   {
@@ -68,20 +68,22 @@ export const UVICORN_SCENARIOS: readonly Scenario[] = [
     },
   },
   uvicorn('over the limit of concurrency', ['--limit-concurrency', '2'], async ({ port }) => {
-    const [slow] = await begun(port, '/io?ms=1000');
+    const { answer: slow } = await begun(port, '/io?ms=1000');
     const over = await get(port, '/');
-    return { slow: await status(slow!), over: [over?.status, over?.body], next: await status(get(port, '/')) };
+    return { slow: await status(slow), over: [over?.status, over?.body], next: await status(get(port, '/')) };
   }),
   uvicorn('an idle connection is closed', ['--timeout-keep-alive', '1'], ({ port }) => keptAlive(port)),
   uvicorn('one async handler blocks the other', [], async ({ port }) => {
     const order: string[] = [];
-    const [slow] = await begun(port, '/block?ms=1000').then(([each]) => [each!.then(() => order.push('block'))]);
+    const { answer } = await begun(port, '/block?ms=1000');
+    const slow = answer.then(() => order.push('block'));
     await Promise.all([slow, get(port, '/').then(() => order.push('hello'))]);
     return { order };
   }),
   uvicorn('a def handler blocks nobody', [], async ({ port }) => {
     const order: string[] = [];
-    const [slow] = await begun(port, '/sync/io?ms=1500').then(([each]) => [each!.then(() => order.push('sync'))]);
+    const { answer } = await begun(port, '/sync/io?ms=1500');
+    const slow = answer.then(() => order.push('sync'));
     await Promise.all([slow, get(port, '/').then(() => order.push('hello'))]);
     return { order };
   }),
@@ -107,10 +109,10 @@ export const UVICORN_SCENARIOS: readonly Scenario[] = [
       const { server, port } = await side.uvicorn('fastapi', '--workers', '2');
       await until(() => (server.log.match(/startup complete/g)?.length ?? 0) === 2);
       const pids = [...server.log.matchAll(/Started server process \[(\d+)\]/g)].map((match) => Number(match[1]));
-      const [answer] = await begun(port, '/io?ms=800');
+      const { answer } = await begun(port, '/io?ms=800');
       server.kill('SIGKILL');
       const seen = {
-        answer: await status(answer!),
+        answer: await status(answer),
         next: await status(get(port, '/')),
         left: pids.filter(isAlive).length,
       };
