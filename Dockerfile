@@ -1,8 +1,8 @@
 # The image of every service in docker-compose.yml; which one it is, the command says.
 ARG BASE_IMAGE=node:24-bookworm-slim
 
-# Production dependencies. Install scripts are not run, because the only one is that of the package `node`, which brings
-# the pinned Node for machines that have another; here the image's own is the pinned one.
+# Production dependencies. Install scripts are not run: that of the package `node` brings the pinned Node for machines that
+# have another, and here the image's own is the pinned one; that of koffi would compile what it has no binary for.
 FROM ${BASE_IMAGE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./

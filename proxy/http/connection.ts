@@ -52,7 +52,12 @@ export class Http1Connection implements Downstream {
     this.#deadline = new Deadline(() => this.#expired());
     this.#ahead = new ReadAhead(socket);
     this.#body = new BodyFeed(this.#ahead, this.#deadline, () => this.#tryComplete());
-    this.#output = new Http1Output(socket, () => this.#sendExpired(), client.tls ? () => this.#written() : undefined);
+    this.#output = new Http1Output(
+      socket,
+      () => this.#sendExpired(),
+      () => this.#onDrain(),
+      client.tls ? () => this.#written() : undefined,
+    );
     openConnections.add(this);
     counters.active++;
     counters.waiting++;
@@ -299,6 +304,12 @@ export class Http1Connection implements Downstream {
     if (!r || this.#state === 'closed') return true;
     this.#output.write(r, chunk);
     return !this.#output.isBackedUp;
+  }
+
+  sendFile(fd: number, at: number, count: number): number {
+    const r = this.#r;
+    if (!r || this.client.tls || this.#state === 'closed') return 0;
+    return this.#output.sendFile(r, fd, at, count);
   }
 
   flush(): void {

@@ -25,6 +25,11 @@ export interface Downstream {
   sendHead(r: Exchange): void;
   /** Writes a piece of the body; false when the client is slow and the producer should wait for `onDrain`. */
   write(chunk: Buffer | string): boolean;
+  /**
+   * Sends up to `count` bytes of the open file `fd`, from `at` on, as a piece of the body. How many the system took; 0 when they are
+   * to be read and written. Undefined where what is sent is not what is in the file (HTTP/2's frames).
+   */
+  sendFile?(fd: number, at: number, count: number): number;
   /** The response is complete. */
   end(): void;
   /** Pushes out what is held back for a larger write. */
@@ -274,6 +279,14 @@ export class Exchange {
       return this.isWritable;
     }
     return this.downstream.write(chunk);
+  }
+
+  /** Sends a piece of the open file `fd` unread, see `Downstream`; 0 also when a filter wants to see it. */
+  sendFile(fd: number, at: number, count: number): number {
+    if (this.#filters || this.parent || this.isHeaderOnly) return 0;
+    const sent = this.downstream.sendFile?.(fd, at, count) ?? 0;
+    if (sent > 0) this.hasWritten = true;
+    return sent;
   }
 
   /** Whether a producer may go on writing at once. */

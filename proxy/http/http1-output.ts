@@ -1,17 +1,22 @@
 // The writing half of an HTTP/1.x client connection: head, chunked framing, and as few system calls as can be: a small
 // response leaves in one write, head and body together.
+import { readSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { coreModule } from '../modules/core-rows.ts';
 import { Deadline } from '../timer.ts';
 import type { Exchange } from './exchange.ts';
+import { moveFile } from './file-to-socket.ts';
 import { headText } from './http1-head.ts';
 
 /** Pieces up to this size are joined with what is held back; larger ones go out as they are. */
 const JOIN_BYTES = 2048;
+/** Of a file that is sent unread: what waits in memory for room, and wakes when there is some. */
+const WAITING_BYTES = 4096;
 
 export class Http1Output {
   readonly #socket: Socket;
   readonly #expired: () => void;
+  readonly #drained: () => void;
   readonly #written: (() => void) | undefined;
   #deadline: Deadline | undefined;
   #held = '';
@@ -22,11 +27,13 @@ export class Http1Output {
   isBackedUp = false;
 
   /**
-   * `expired` is called when the client took nothing for send_timeout; `written`, if given, when the socket has written
+   * `expired` is called when the client took nothing for send_timeout; `drained` when there is room again and the socket does not
+   * tell by its event; `written`, if given, when the socket has written
    * something. A plain socket has mostly done so when write() returns; one with TLS never has, and tells later.
    */
-  constructor(socket: Socket, expired: () => void, written: (() => void) | undefined) {
+  constructor(socket: Socket, expired: () => void, drained: () => void, written: (() => void) | undefined) {
     this.#socket = socket;
+    this.#drained = drained;
     this.#expired = expired;
     this.#written = written;
   }
@@ -85,6 +92,28 @@ export class Http1Output {
       this.#held += tail;
     }
     this.flush();
+  }
+
+  /**
+   * Sends a piece of an open file as body, unread; how many bytes were taken, or 0 when they are to be read and written. When the
+   * system has no more room, a few bytes are read and wait for it, as nothing else tells when there is some.
+   */
+  sendFile(r: Exchange, fd: number, at: number, count: number): number {
+    if (r.isChunkedOut) return 0;
+    this.flush();
+    if (this.#socket.writableLength > 0) return 0;
+    let sent = moveFile(this.#socket, fd, at, count);
+    if (sent > 0 && sent < count) {
+      const next = readSome(fd, at + sent, Math.min(WAITING_BYTES, count - sent));
+      if (next.length > 0) {
+        sent += next.length;
+        this.isBackedUp = true;
+        this.expectProgress(this.#timeoutMs);
+        this.#socket.write(next, (error) => error || this.#drained());
+      }
+    }
+    r.bytesSent += sent;
+    return sent;
   }
 
   /** Bytes of an upgraded connection. */
@@ -147,6 +176,16 @@ export class Http1Output {
     this.isBackedUp = false;
     this.#held = '';
     this.#deadline?.close();
+  }
+}
+
+/** Up to `count` bytes of the file; none when they cannot be read: who reads them again finds out why. */
+function readSome(fd: number, at: number, count: number): Buffer {
+  const bytes = Buffer.allocUnsafe(count);
+  try {
+    return bytes.subarray(0, readSync(fd, bytes, 0, count, at));
+  } catch {
+    return bytes.subarray(0, 0);
   }
 }
 

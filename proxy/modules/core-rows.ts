@@ -222,8 +222,12 @@ export const coreModule = defineModule('core', {
     open_file_cache_events: unused(HSL, 'flag', 'on | off', 'off', 'for kernels with kqueue'),
     types_hash_max_size: unused(HSL, '1', 'size', '1024', 'tables size themselves'),
     types_hash_bucket_size: unused(HSL, '1', 'size', '64', 'tables size themselves'),
-    sendfile: unused(HSLI, 'flag', 'on | off', 'off', 'how bytes are copied is the runtime’s business'),
-    sendfile_max_chunk: unused(HSL, '1', 'size', '2m', 'how bytes are copied is the runtime’s business'),
+    sendfile: flag(HSLI, false, {
+      note: 'on Linux, for files from 16 KB on that leave as they are, without TLS or a filter',
+    }),
+    sendfile_max_chunk: size(HSL, '2m', {
+      note: 'what one connection is sent before others get their turn, read or unread',
+    }),
     subrequest_output_buffer_size: size(HSL, '4k'),
     aio: custom<true | undefined>(HSL, '1', {
       default: undefined,
