@@ -25,13 +25,15 @@ export interface Kind {
 }
 
 const WORKERS = 2;
+/** Longer than the proxy keeps an idle connection: who closes one in which a request is on its way has lost it. */
+const KEPT_SECONDS = '75';
 
 const side = (): Side => new Side(VENV ? path.join(VENV, 'bin') : null);
 
 const gunicorn = (name: string, app: 'flask' | 'fastapi', ...args: readonly string[]): Kind => ({
   name: `gunicorn ${name}`,
   start: async () => {
-    const running = await side().gunicorn(app, '-w', String(WORKERS), ...args);
+    const running = await side().gunicorn(app, '-w', String(WORKERS), '--keep-alive', KEPT_SECONDS, ...args);
     const workerPids = (): number[] | null => withoutZombies(childrenOf(running.server.pid));
     return { ...running, workers: WORKERS, workerPids };
   },
@@ -47,7 +49,7 @@ export const KINDS: readonly Kind[] = [
     name: 'uvicorn --workers',
     start: async () => {
       // A worker that is frozen to be looked at must not be taken for one that hangs.
-      const flags = ['--no-access-log', '--timeout-worker-healthcheck', '60'];
+      const flags = ['--no-access-log', '--timeout-worker-healthcheck', '60', '--timeout-keep-alive', KEPT_SECONDS];
       const running = await side().uvicorn('fastapi', '--workers', String(WORKERS), ...flags);
       const { server } = running;
       // Python's multiprocessing has a process of its own beside the workers.
