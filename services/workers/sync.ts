@@ -54,7 +54,7 @@ export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
   // One at a time: what the loop accepts while another connection is closing waits behind it.
   let isBusy = false;
   let isStopping = false;
-  const held: (() => void)[] = [];
+  const held: ((isFromLoop: boolean) => void)[] = [];
   const leave = (): void => {
     if (isStopping && !isBusy) worker.exit(0);
   };
@@ -71,16 +71,16 @@ export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
   for (const listener of worker.listeners) {
     listener.handle.onconnection = (status, client) => {
       if (status < 0 || !client) return;
-      const serve = (): void => {
+      const serve = (isFromLoop: boolean): void => {
         isBusy = true;
-        serveConnection(worker, server, listener, client, line, () => {
+        serveConnection(worker, server, listener, client, line, isFromLoop, () => {
           isBusy = false;
-          held.shift()?.();
+          held.shift()?.(false);
           leave();
         });
       };
       if (isBusy) held.push(serve);
-      else serve();
+      else serve(true);
     };
     const status = listener.handle.listen(worker.settings.backlog);
     if (status < 0) throw new Error(`cannot listen at ${listener.name}: errno ${-status}`);
@@ -95,6 +95,7 @@ function serveConnection(
   listener: WorkerListener,
   client: NetHandle,
   line: EngineLine | undefined,
+  isFromLoop: boolean,
   done: () => void,
 ): void {
   worker.notify();
@@ -116,11 +117,14 @@ function serveConnection(
       done();
     };
     const close = (): void => closeGracefully(client, afterResponseMs('sync.request'), closed);
-    // A signal that came during the request is obeyed before the next connection is taken: it is there in the loop's next turn.
-    if (versionProfile().closesGracefully) setImmediate(() => setImmediate(close));
-    else {
+    // The loop looks for events once more before it closes, so a signal that came during the request is obeyed before the next
+    // connection is served. It finds a connection as well, but no more than one: with more in hand than it serves, a worker would
+    // keep from the others what waits for whoever is free. It is looking now when this connection came from it, and is about to
+    // look when this one was held.
+    if (!versionProfile().closesGracefully) {
       client.close();
       closed();
-    }
+    } else if (isFromLoop) setImmediate(() => setImmediate(close));
+    else setImmediate(close);
   }
 }
