@@ -154,11 +154,11 @@ export const GUNICORN_SCENARIOS: readonly Scenario[] = [
       const { server, port } = await side.gunicorn('flask', ...args);
       await until(() => server.workers.length === (args[0] === '-w' ? 2 : 1));
       await status(get(port, '/'));
-      const workers = server.workers;
       const { answer } = await begun(port, '/io?ms=1500');
       server.kill('SIGKILL');
       const seen = { answer: await status(answer) };
-      await until(() => !workers.some(isAlive));
+      // The workers have the log open, too: at its end they are gone, and all that they said has been read.
+      await server.exited;
       return { ...seen, log: gunicornLog(server) };
     },
   })),

@@ -117,7 +117,8 @@ export const UVICORN_SCENARIOS: readonly Scenario[] = [
         left: pids.filter(isAlive).length,
       };
       for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGTERM');
-      await until(() => !pids.some(isAlive));
+      // The workers have the log open, too: at its end all that they said has been read.
+      await server.exited;
       return { ...seen, log: uvicornLog(server) };
     },
   },
