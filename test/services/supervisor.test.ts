@@ -37,7 +37,7 @@ it('says whom it terminates and waits for, and minds no other signal', async () 
   // The worker may be as quick with what it says.
   const last = (await server.said(/Terminated child process \[(\d+)\][\s\S]*Waiting for child process \[\1\]/))[1];
   await server.until(() => !isAlive(Number(last)), 'its end');
-  expect(server.log).toContain(`Finished server process [${last}]`);
+  await server.said(new RegExp(`Finished server process \\[${last}\\]`));
   expect(await server.stop()).toEqual({ status: 0, signal: null });
   expect(server.log.match(/Waiting for child process/g)).toHaveLength(2);
 });

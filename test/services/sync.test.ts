@@ -84,7 +84,7 @@ describe('the sync worker with the Flask-style app', () => {
       status: 500,
       body: expect.stringContaining('Internal Server Error'),
     });
-    expect(running.server.log).toContain('ERROR in flask: Exception on /raise [GET]');
+    await running.server.said(/ERROR in flask: Exception on \/raise \[GET\]/);
   });
 
   it('sends a HEAD response without its body', async () => {
@@ -122,8 +122,8 @@ describe('the sync worker with the Flask-style app', () => {
     const [pid] = running.server.workers;
     const answer = await get(running.port, '/io?ms=20000');
     expect(answer).toMatchObject({ status: 500 });
-    expect(running.server.log.slice(from)).toContain(`[CRITICAL] WORKER TIMEOUT (pid:${pid})`);
-    expect(running.server.log.slice(from)).toContain('Error handling request GET /io?ms=20000');
+    await running.server.said(new RegExp(`\\[CRITICAL\\] WORKER TIMEOUT \\(pid:${pid}\\)`), from);
+    await running.server.said(/Error handling request GET \/io\?ms=20000/, from);
     expect(await get(running.port, '/')).toMatchObject({ status: 200 });
     expect(isAlive(pid ?? -1)).toBe(false);
   });
