@@ -5,6 +5,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
+import { createInterface } from 'node:readline';
 import { syslogTimeNow } from './clock.ts';
 import { errnoText } from './config/error.ts';
 import { LEVEL_RANK, LogFile, type LogLevel, logProcessError } from './log.ts';
@@ -120,7 +121,8 @@ export class SyslogPeer extends LogFile {
       if (this.#logger === child) this.#failed('send() failed', why);
     };
     child.stdin!.on('error', () => {});
-    child.stderr!.on('data', (chunk: Buffer) => failed(chunk.toString('latin1').trim()));
+    // It writes a line in pieces.
+    createInterface({ input: child.stderr! }).on('line', failed);
     child.on('error', (error) => failed(error.message));
     child.on('exit', () => {
       if (this.#logger === child) this.#logger = undefined;
