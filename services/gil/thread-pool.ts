@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
 import { Worker as Thread } from 'node:worker_threads';
 import { credit, spend } from '../cost/bill.ts';
 import { runtime } from '../runtime.ts';
@@ -117,6 +118,9 @@ export function runInThreadPool(module: string, key: string, args: readonly unkn
 }
 
 function createPool(): NonNullable<typeof pool> {
+  // Each thread compiles for itself what it runs often, and forty that do so at once keep the cores from everything else for seconds.
+  // What they run spends time that is measured, so code of the quick compilers is as good.
+  setFlagsFromString('--no-turbofan');
   const state = createGil({ switchIntervalMs: options.switchIntervalMs, isOn: options.isGilOn });
   publishGauges(state);
   const gil = new Gil(state, POOL_TOKENS + 1);
