@@ -45,9 +45,15 @@ Examples:
 `;
 
 const HELLO_SHARE = 0.6;
-/** Before a server is measured: everything once, and where there is a pool of threads, until it has them all. */
-const WARM_UP = { work: WORKS.at(-1)!, connections: 16, ms: 500 };
-const FILL_POOL = { work: WORKS.find(({ name }) => name === 'io50')!, connections: 64, ms: 3000 };
+/**
+ * Before a server is measured: everything once, and where there are pools of threads, until each worker has all of its own, however
+ * unevenly it gets connections, and each of those has done everything once.
+ */
+const WARM_UP = [{ work: WORKS.at(-1)!, connections: 16, ms: 500 }];
+const WARM_UP_POOLS = [
+  { work: WORKS.find(({ name }) => name === 'io50')!, connections: 160, ms: 4000 },
+  { work: WORKS.at(-1)!, connections: 160, ms: 3000 },
+];
 const INTERRUPTED = 130;
 
 interface Plan {
@@ -194,7 +200,7 @@ class Fidelity {
         this.#signal.throwIfAborted();
         const server = await startServer(series, topology, this.#plan.python);
         servers.set(series, server);
-        for (const { work, connections, ms } of topology.prefix === '' ? [WARM_UP] : [FILL_POOL, WARM_UP])
+        for (const { work, connections, ms } of topology.prefix === '' ? WARM_UP : WARM_UP_POOLS)
           await this.#driver.drive(server, topology, work, connections, ms, repeat);
       }
       for (const [index, cell] of cells.entries()) {
