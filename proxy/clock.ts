@@ -15,7 +15,7 @@ let isoNow = '';
 let syslogNow = '';
 
 function refresh(): void {
-  const ms = Date.now();
+  const ms = turnMs();
   const second = Math.floor(ms / 1000);
   if (second === cachedSecond) return;
   cachedSecond = second;

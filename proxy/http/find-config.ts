@@ -1,4 +1,5 @@
 // The find-config phase: choose the location, then check what only it knows (internal, body size, `/dir` redirects).
+import { turnMs } from '../clock.ts';
 import { coreModule } from '../modules/core-rows.ts';
 import type { Exchange } from './exchange.ts';
 import { findLocation } from './location.ts';
@@ -59,7 +60,7 @@ export function enterLocation(r: Exchange): void {
   if (r.parent === undefined && r.isKeepalive) {
     if (conf.keepalive_timeout.timeoutMs === 0) r.isKeepalive = false;
     else if (r.client.requests >= conf.keepalive_requests) r.isKeepalive = false;
-    else if (Date.now() - r.client.startMs > conf.keepalive_time) r.isKeepalive = false;
+    else if (turnMs() - r.client.startMs > conf.keepalive_time) r.isKeepalive = false;
     else if (isBadAtKeepalive(r, conf.keepalive_disable)) r.isKeepalive = false;
   }
   if (r.location.handler) r.contentHandler = r.location.handler;

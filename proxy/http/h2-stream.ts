@@ -11,7 +11,7 @@ import type { H2Connection } from './h2-connection.ts';
 import { CODE, FLAG, FRAME, frame, HEAD_BYTES } from './h2-frames.ts';
 import type { Place } from './h2-priority.ts';
 import { headerBlock, settleH2, trailerBlock } from './h2-response.ts';
-import { Fields } from './head.ts';
+import { NO_FIELDS } from './head.ts';
 import { useServer } from './request-checks.ts';
 
 /** A producer is told to wait when more than this of its body waits for the window. */
@@ -58,7 +58,7 @@ export class H2Stream implements Downstream {
     counters.requests++;
     counters.writing++;
     this.r.version = 2000;
-    this.r.headers = new Fields();
+    this.r.headers = NO_FIELDS;
     useServer(this.r, client.sniServer ?? client.listen.defaultServer);
   }
 

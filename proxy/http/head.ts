@@ -59,6 +59,9 @@ export class Fields {
   }
 }
 
+/** Of a request whose head is not known yet. */
+export const NO_FIELDS: Fields = new Fields();
+
 /** A parsed request line. `target` is as sent; `path` is the origin-form part of it. */
 export interface RequestLine {
   readonly line: string;
@@ -113,7 +116,7 @@ export function parseRequestLine(text: string, from: number, end: number): Reque
   const line = text.slice(from, end);
   const space = line.indexOf(' ');
   const method = line.slice(0, Math.max(space, 0));
-  if (!METHOD.test(method)) throw badLine(line);
+  if (method !== 'GET' && !METHOD.test(method)) throw badLine(line);
   let at = space;
   while (line.charCodeAt(at) === 32) at++;
   let close = line.indexOf(' ', at);
@@ -162,11 +165,21 @@ export interface FieldRules {
   readonly isUpstream?: boolean;
 }
 
+/** The names of the head before, by their places: most heads have the same, and a look there is cheaper than to look them up. */
+interface KnownName {
+  readonly name: string;
+  readonly lower: string;
+}
+const LAST_FIELDS = 32;
+const lastFromClient: KnownName[] = [];
+const lastFromUpstream: KnownName[] = [];
+
 /**
  * Parses header lines from `from` up to the empty line, whose end must be within `text`.
  * Returns the index behind the empty line. Throws BadHead('header').
  */
 export function parseFields(text: string, from: number, rules: FieldRules, into: Fields): number {
+  const last = rules.isUpstream ? lastFromUpstream : lastFromClient;
   let at = from;
   for (;;) {
     const newline = text.indexOf('\n', at);
@@ -178,11 +191,21 @@ export function parseFields(text: string, from: number, rules: FieldRules, into:
       if (newline > at + 1) throw new BadHead('header', text.slice(at, newline), at);
       return newline + 1;
     }
-    const colon = text.indexOf(':', at);
-    const nameEnd = colon < 0 || colon > end ? end : colon;
-    const name = text.slice(at, nameEnd);
-    let lower = lowerName(name);
     let isKept = true;
+    let name: string;
+    let lower: string | undefined;
+    let nameEnd: number;
+    const usual = last[into.names.length];
+    if (usual !== undefined && text.startsWith(usual.name, at) && text.charCodeAt(at + usual.name.length) === 58) {
+      ({ name, lower } = usual);
+      nameEnd = at + name.length;
+    } else {
+      const colon = text.indexOf(':', at);
+      nameEnd = colon < 0 || colon > end ? end : colon;
+      name = text.slice(at, nameEnd);
+      lower = lowerName(name);
+      if (lower !== undefined && into.names.length < LAST_FIELDS) last[into.names.length] = { name, lower };
+    }
     if (lower === undefined) {
       if (rules.isUpstream) {
         if (name.startsWith('HTTP/')) {
@@ -255,10 +278,18 @@ export interface StatusLine {
   readonly text: string;
 }
 
+let lastStatusLine = '';
+let lastStatus: StatusLine | undefined;
+
 /** Parses `HTTP/1.1 200 OK`; undefined when it is not a status line (nginx then takes the answer for HTTP/0.9). */
 export function parseStatusLine(line: string): StatusLine | undefined {
+  if (line === lastStatusLine) return lastStatus;
   const usual = USUAL_STATUS.exec(line);
-  if (usual) return { version: 1000 + Number(usual[1]), code: Number(usual[3]), text: usual[2]! };
+  if (usual) {
+    lastStatusLine = line;
+    lastStatus = { version: 1000 + Number(usual[1]), code: Number(usual[3]), text: usual[2]! };
+    return lastStatus;
+  }
   const match = STATUS.exec(line);
   if (!match) return undefined;
   const [, major, minor, digits, rest = ''] = match;

@@ -2,6 +2,7 @@
 // response leaves in one write, head and body together.
 import { readSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { atEventEnd } from '../event-end.ts';
 import { coreModule } from '../modules/core-rows.ts';
 import { Deadline } from '../timer.ts';
 import type { Exchange } from './exchange.ts';
@@ -163,10 +164,10 @@ export class Http1Output {
   #queueFlush(): void {
     if (this.#isFlushQueued) return;
     this.#isFlushQueued = true;
-    process.nextTick(flushQueued, this);
+    atEventEnd(this);
   }
 
-  /** Runs at the end of the tick in which something was held back; less than postpone_output waits for more. */
+  /** Runs at the end of the event in which something was held back; less than postpone_output waits for more. */
   flushQueued(): void {
     this.#isFlushQueued = false;
     if (this.#held.length >= this.#postponeBytes && !this.#socket.destroyed) this.flush();
@@ -187,8 +188,4 @@ function readSome(fd: number, at: number, count: number): Buffer {
   } catch {
     return bytes.subarray(0, 0);
   }
-}
-
-function flushQueued(output: Http1Output): void {
-  output.flushQueued();
 }

@@ -3,7 +3,7 @@
 import { coreModule } from '../modules/core-rows.ts';
 import { type ClientConnection, counters } from './client.ts';
 import { type Downstream, Exchange } from './exchange.ts';
-import { Fields, type RequestLine } from './head.ts';
+import { NO_FIELDS, type RequestLine } from './head.ts';
 import { type HeadFaultResult, type HeadResult, lengthThroughFault, readCutHead } from './head-reader.ts';
 import { applyFields, applyTargetHost, applyUri, selectServer, tlsChecks, useServer } from './request-checks.ts';
 
@@ -13,7 +13,7 @@ export function openExchange(client: ClientConnection, downstream: Downstream): 
   client.requests++;
   counters.requests++;
   useServer(r, client.sniServer ?? client.listen.defaultServer);
-  r.headers = new Fields();
+  r.headers = NO_FIELDS;
   r.version = 1000;
   return r;
 }

@@ -2,6 +2,7 @@
 // little and often, so that is most of its garbage. What a reader wants to keep it copies before it returns. Node
 // offers this (`onread`) for sockets that connect; for accepted ones the socket is made here, from the same handle.
 import { Socket, type SocketConstructorOpts } from 'node:net';
+import { beginEvent, endEvent } from '../event-end.ts';
 import type { Handle } from './sockets.ts';
 
 const readBuffer = Buffer.allocUnsafeSlow(65_536);
@@ -38,7 +39,12 @@ function adopt(handle: Handle, options: SocketConstructorOpts): Socket {
 function openShared(client: Handle, acceptor: Acceptor): void {
   let reader: SharedReader | undefined;
   const callback = (length: number, buffer: Uint8Array): boolean => {
-    reader?.((buffer as Buffer).subarray(0, length));
+    beginEvent();
+    try {
+      reader?.((buffer as Buffer).subarray(0, length));
+    } finally {
+      endEvent();
+    }
     return true;
   };
   reader = acceptor.accept(adopt(client, { onread: { buffer: readBuffer, callback } }));

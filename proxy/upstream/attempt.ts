@@ -2,6 +2,7 @@
 // tells until the response is complete or the try has failed. It owns the connection; which server is tried and what
 // follows a failure is the business of UpstreamRequest. Mirrors ngx_http_upstream_connect, _send_request and the event
 // handlers between them.
+import { turnMs } from '../clock.ts';
 import { errnoText } from '../config/error.ts';
 import type { BodyStore } from '../http/request-body.ts';
 import { connectFailure, connectFailureLevel, connectOptions } from './connect-options.ts';
@@ -17,7 +18,7 @@ export class Attempt implements ConnectionOwner, SenderOwner {
   readonly #u: UpstreamRequest;
   readonly peer: Peer;
   readonly state: UpstreamState;
-  readonly #startMs = Date.now();
+  readonly #startMs = turnMs();
   connection: UpstreamConnection | undefined;
   response: UpstreamResponse | undefined;
   /** The connection was kept from an earlier request; the server may just have closed it. */
@@ -65,7 +66,7 @@ export class Attempt implements ConnectionOwner, SenderOwner {
 
   /** Milliseconds since it began. */
   elapsedMs(): number {
-    return Date.now() - this.#startMs;
+    return turnMs() - this.#startMs;
   }
 
   onConnect(): void {

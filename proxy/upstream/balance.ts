@@ -1,6 +1,7 @@
 // Which server gets a request: one pick() for every method. A PeerChoice remembers, for one request, the servers tried
 // so far and how many tries are left; release() gives a server back with the outcome. Rules, orders and arithmetic are
 // those of ngx_http_upstream_round_robin.c and the modules of ip_hash, hash, least_conn and random.
+import { turnMs } from '../clock.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { crc32Of, findChashPoint, ipHashBytes, ipHashRound } from './hash.ts';
 import type { Peer, PeerGroup } from './peer.ts';
@@ -31,7 +32,7 @@ export class PeerChoice {
 
   /** Chooses a server, or returns undefined when none is live. */
   pick(r: Exchange): Peer | undefined {
-    const nowS = Math.floor(Date.now() / 1000);
+    const nowS = Math.floor(turnMs() / 1000);
     const { shared } = this.upstream;
     if (!shared) {
       this.current = this.#select(r, nowS);
@@ -253,7 +254,7 @@ export class PeerChoice {
     }
     let isDisabled = false;
     if (outcome === 'failed') {
-      const nowS = Math.floor(Date.now() / 1000);
+      const nowS = Math.floor(turnMs() / 1000);
       peer.fails++;
       peer.accessedS = nowS;
       peer.checkedS = nowS;

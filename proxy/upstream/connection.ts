@@ -1,8 +1,11 @@
 // One connection to an upstream server, plain or TLS. It moves bytes and tells its owner (the request at work on it)
 // what happened; between two requests it rests in a KeepalivePool. All connections read into one shared buffer, so what
 // an owner wants to keep of it must be copied before it returns. Handlers are set once for the connection's life.
+
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { type TLSSocket, type ConnectionOptions as TlsOptions, connect as tlsConnect } from 'node:tls';
+import { turnMs } from '../clock.ts';
+import { beginEvent, endEvent } from '../event-end.ts';
 import { Deadline } from '../timer.ts';
 import type { PeerAddress } from './peer.ts';
 import type { KeepalivePool } from './pool.ts';
@@ -37,7 +40,7 @@ export interface ConnectOptions {
 
 export class UpstreamConnection {
   readonly peerName: string;
-  readonly startMs = Date.now();
+  readonly startMs = turnMs();
   readonly socket: Socket;
   readonly isTls: boolean;
   /** Requests that it was used for, the current one included. */
@@ -172,7 +175,12 @@ export class UpstreamConnection {
 
   #read(length: number, bytes: Buffer): boolean {
     if (this.#owner) {
-      this.#owner.onData(bytes, length);
+      beginEvent();
+      try {
+        this.#owner.onData(bytes, length);
+      } finally {
+        endEvent();
+      }
       return !this.#isPaused;
     }
     // Nobody asked: an idle connection that talks is no longer in step.

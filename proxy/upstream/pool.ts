@@ -1,5 +1,6 @@
 // Idle connections to the servers of one upstream (`keepalive N`): the one that was given back last is taken first, and
 // when there is no room the one that waited longest is closed. Mirrors ngx_http_upstream_keepalive_module.
+import { turnMs } from '../clock.ts';
 import { shutdown } from '../http/open-connections.ts';
 import type { UpstreamConnection } from './connection.ts';
 
@@ -44,7 +45,7 @@ export class KeepalivePool {
   accepts(connection: UpstreamConnection): boolean {
     if (shutdown.isExiting) return false;
     const { requests, timeMs } = this.settings;
-    return connection.requests < requests && Date.now() - connection.startMs <= timeMs;
+    return connection.requests < requests && turnMs() - connection.startMs <= timeMs;
   }
 
   /** Keeps a connection; the least recently used one makes room. */

@@ -1,5 +1,6 @@
 // Sends a request's body to the upstream's connection: from memory, from its temporary file, or as the client sends it
 // (proxy_request_buffering off), always at the pace of the slower side.
+import { atEventEnd } from '../event-end.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { type BodyReader, BodyStore, type RequestBody } from '../http/request-body.ts';
 import type { UpstreamConnection } from './connection.ts';
@@ -137,7 +138,7 @@ export class StreamedSender implements BodyReader {
   #queueFlush(): void {
     if (this.#isFlushQueued || !this.#connection) return;
     this.#isFlushQueued = true;
-    process.nextTick(flushLater, this);
+    atEventEnd(this);
   }
 
   /** Runs when everything that came in this turn is there. */
@@ -183,8 +184,4 @@ export class StreamedSender implements BodyReader {
     this.#isStopped = true;
     this.#waiting = [];
   }
-}
-
-function flushLater(sender: StreamedSender): void {
-  sender.flushQueued();
 }

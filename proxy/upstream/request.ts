@@ -2,6 +2,7 @@
 // (attempt.ts), trying the next one when it fails, and giving everything back at the end. What a server answers is the
 // business of response.ts. It is what `r.upstream` shows. Mirrors ngx_http_upstream_t and the flow of
 // ngx_http_upstream.c; no promises.
+import { turnMs } from '../clock.ts';
 import { CLIENT_CLOSED, DECLINED, DONE, ERROR, OK } from '../http/codes.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Fields } from '../http/head.ts';
@@ -195,7 +196,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
     const { nextTries } = this.settings;
     if (nextTries > 0 && choice.triesLeft > nextTries) choice.triesLeft = nextTries;
     this.choice = choice;
-    this.#firstStartMs = Date.now();
+    this.#firstStartMs = turnMs();
     this.#connect();
   }
 
@@ -246,7 +247,7 @@ export class UpstreamRequest implements UpstreamView, SenderOwner {
       allowed: settings.nextWords,
       timeoutMs: settings.nextTimeoutMs,
       triesLeft: this.choice!.triesLeft,
-      elapsedMs: Date.now() - this.#firstStartMs,
+      elapsedMs: turnMs() - this.#firstStartMs,
       isRequestSent: this.#attempt?.isRequestSent === true,
       isNonIdempotent: isNonIdempotent(r.method),
       isBodyUnbuffered: this.isBodyUnbuffered,
