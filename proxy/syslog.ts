@@ -124,7 +124,8 @@ export class SyslogPeer extends LogFile {
     // It writes a line in pieces.
     createInterface({ input: child.stderr! }).on('line', failed);
     child.on('error', (error) => failed(error.message));
-    child.on('exit', () => {
+    // Not at its exit: what it said may come after that.
+    child.on('close', () => {
       if (this.#logger === child) this.#logger = undefined;
     });
     return child;

@@ -2,7 +2,7 @@
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -123,6 +123,33 @@ it.skipIf(!canReceive || !canSend)('sends datagrams to unix sockets, also when t
     await get(proxy.port, '/bare-unix/lost');
     await proxy.waitFor('error.log', /(?:send\(\) failed \(logger: [\s\S]*){2}/);
     next = await receive();
+  }
+});
+
+it('tells what logger says, also in pieces and when it ends before its words have come', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'portico-logger-'));
+  const script = `#!/bin/sh
+[ "$1" = --version ] && exec echo 'logger from util-linux 2'
+read line
+(printf 'logger: '; sleep 0.2; printf 'no such luck'; sleep 0.2; echo) >&2 &
+exit 1
+`;
+  writeFileSync(join(directory, 'logger'), script, { mode: 0o755 });
+  const other = await startProxy(
+    'http { log_format short "$uri"; server { listen 127.0.0.1:%%PORT_0%%; access_log syslog:server=unix:/x short; return 204; } }',
+    { env: { PATH: `${directory}:${process.env['PATH']}` } },
+  );
+  try {
+    for (const count of [1, 2]) {
+      await get(other.port, '/');
+      await other.waitFor(
+        'error.log',
+        new RegExp(`(?:send\\(\\) failed \\(logger: no such luck\\)[\\s\\S]*){${count}}`),
+      );
+    }
+  } finally {
+    await other.stop();
+    rmSync(directory, { recursive: true });
   }
 });
 
