@@ -1,7 +1,7 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { fastapi } from '../../services/apps/fastapi/app.ts';
 import type { UseDependency } from '../../services/apps/fastapi/dependencies.ts';
 import { HTTPException, jsonResponse } from '../../services/apps/fastapi/responses.ts';
@@ -187,6 +187,7 @@ describe('the documentation', () => {
 
   it('is ReDoc where the project has it installed', async () => {
     const project = mkdtempSync(path.join(tmpdir(), 'portico-redoc-'));
+    onTestFinished(() => rmSync(project, { recursive: true }));
     mkdirSync(path.join(project, 'node_modules/redoc/bundles'), { recursive: true });
     writeFileSync(path.join(project, 'node_modules/redoc/package.json'), '{"name": "redoc", "version": "2.5.4"}');
     writeFileSync(path.join(project, 'node_modules/redoc/bundles/redoc.standalone.js'), '"the bundle"');

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { owe, settle, usePythonCost } from '../../services/cost/bill.ts';
 import { figureOf } from '../../services/cost/measure.ts';
 import { FIGURES, pythonCostFactor, readCostProfile } from '../../services/cost/profile.ts';
@@ -13,7 +13,9 @@ import { ROOT } from './server-process.ts';
 const run = promisify(execFile);
 
 function profileFile(change: (figures: Record<string, { us: number }>) => void): string {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'portico-cost-')), 'profile.json');
+  const directory = mkdtempSync(path.join(tmpdir(), 'portico-cost-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const file = path.join(directory, 'profile.json');
   const figures = Object.fromEntries(Object.keys(FIGURES).map((name) => [name, { us: 0, low: 0, high: 0 }]));
   change(figures);
   writeFileSync(file, JSON.stringify({ name: 'test', measured: {}, figures }));

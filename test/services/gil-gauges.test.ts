@@ -1,7 +1,7 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { ServerProcess } from './server-process.ts';
 
 // More than any system gives.
@@ -14,6 +14,7 @@ function metric(text: string, name: string): number {
 describe('the gauges of the GIL', () => {
   it('show waits, holds and forced switches of a gthread worker as a Prometheus file', async () => {
     const directory = mkdtempSync(path.join(tmpdir(), 'portico-metrics-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
     const stale = path.join(directory, `portico-${NO_PID}.prom`);
     writeFileSync(stale, 'portico_gil_waiting_threads{} 1\n');
     await using server = new ServerProcess(
