@@ -1,9 +1,11 @@
 // sendfile(2), which Node does not have: the system moves bytes from a file to a socket, and they never come here.
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
+import { descriptorOf } from '../listen/sockets.ts';
 
 type Sendfile = (out: number, from: number, at: BigInt64Array, count: number) => number;
 
+/** Undefined until the first file is sent. */
 let sendfile: Sendfile | null | undefined;
 const offset = new BigInt64Array(1);
 
@@ -24,8 +26,8 @@ function load(): Sendfile | null {
  * what is wrong with the file or the connection.
  */
 export function moveFile(socket: Socket, fd: number, at: number, count: number): number {
-  sendfile ??= load();
-  const out = (socket as unknown as { readonly _handle: { readonly fd: number } | null })._handle?.fd ?? -1;
+  if (sendfile === undefined) sendfile = load();
+  const out = descriptorOf(socket);
   if (!sendfile || out < 0) return 0;
   offset[0] = BigInt(at);
   return Math.max(sendfile(out, fd, offset, count), 0);

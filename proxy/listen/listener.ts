@@ -14,7 +14,7 @@ import type { ListenAddress } from './address.ts';
 import { tellPreface } from './preface.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { type Acceptor, acceptConnections, type SharedReader } from './shared-read.ts';
-import { addressOf, type Handle, type SocketPlan } from './sockets.ts';
+import { addressOf, descriptorOf, type Handle, type SocketPlan } from './sockets.ts';
 import { acceptTls } from './tls-accept.ts';
 
 /** What the process is limited to; set when it starts to serve. */
@@ -129,10 +129,6 @@ export class Listener implements Acceptor {
     const exact = addressOf(this.#addresses, localAddress);
     return new ClientConnection(exact, remote, { address: localAddress, port: localPort! });
   }
-}
-
-function descriptorOf(socket: Socket): number {
-  return (socket as unknown as { readonly _handle: Handle | null })._handle?.fd ?? -1;
 }
 
 function isSingle(plan: SocketPlan): boolean {

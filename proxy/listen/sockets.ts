@@ -18,6 +18,11 @@ export interface Handle {
   getsockname?(out: object): number;
 }
 
+/** The descriptor of a socket; -1 when it is closed. */
+export function descriptorOf(socket: net.Socket): number {
+  return (socket as unknown as { readonly _handle: Handle | null })._handle?.fd ?? -1;
+}
+
 /** A socket to have: the address that it is bound to, and the listen addresses that it serves. */
 export interface SocketPlan {
   /** As nginx names the socket in messages; the key under which it is kept across a reload. */

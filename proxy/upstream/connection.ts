@@ -1,7 +1,6 @@
 // One connection to an upstream server, plain or TLS. It moves bytes and tells its owner (the request at work on it)
 // what happened; between two requests it rests in a KeepalivePool. All connections read into one shared buffer, so what
 // an owner wants to keep of it must be copied before it returns. Handlers are set once for the connection's life.
-
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { type TLSSocket, type ConnectionOptions as TlsOptions, connect as tlsConnect } from 'node:tls';
 import { turnMs } from '../clock.ts';
