@@ -24,8 +24,8 @@ and clients, and says how far ours is from the real ones beside how far they are
 which the machine should do nothing else; an interrupted run goes on where it was when the same command is run again.
 
   --python PROGRAM    a Python with gunicorn, uvicorn, flask and fastapi (default: that of $PORTICO_REAL_VENV, else python3)
-  --profile FILE      the cost profile of ours; "default" is the one that ships (default: measured first, as portico
-                      calibrate does)
+  --profile FILE      the cost profile of ours; "default" is the one that ships (default: measured before each repeat, as
+                      portico calibrate does, since the machine may be quicker at one time than at another)
   --repeat N          runs of each cell and series; the median counts (default 5)
   --duration TIME     of one run (default 1s; that of hello is 0.6 of it)
   --topology TEXT     only topologies whose name begins with one of these, separated by commas
@@ -124,11 +124,11 @@ function planOf(argv: readonly string[]): Plan | undefined {
   };
 }
 
-/** The file of the cost profile that ours shall use, measured now if none is named or left from the run that goes on. */
-async function costProfile(plan: Plan): Promise<string | undefined> {
+/** The file of the cost profile that ours shall use in a repeat, measured now if none is named or left from the run that goes on. */
+async function costProfile(plan: Plan, repeat: number): Promise<string | undefined> {
   if (plan.profile === 'default') return undefined;
   if (plan.profile !== undefined) return path.resolve(plan.profile);
-  const file = path.resolve(plan.out, 'cost.json');
+  const file = path.resolve(plan.out, `cost-${repeat + 1}.json`);
   if (existsSync(file) && !plan.isFresh) return file;
   process.stderr.write('measuring what running Python costs here, as portico calibrate does\n');
   const program = path.join(PROJECT, 'services', 'cost', 'calibrate.ts');
@@ -180,19 +180,28 @@ class Fidelity {
   async run(): Promise<void> {
     try {
       for (let repeat = 0; repeat < this.#plan.repeat; repeat++) {
+        const left = this.#left(repeat);
+        if (left.length === 0) continue;
+        const profile = await costProfile(this.#plan, repeat);
+        if (profile !== undefined) process.env['PORTICO_COST_PROFILE'] = profile;
         const order = repeat % 2 === 0 ? TOPOLOGIES : TOPOLOGIES.toReversed();
-        for (const topology of order) await this.#visit(topology, repeat);
+        for (const topology of order) {
+          const cells = left.filter((cell) => cell.topology === topology.name);
+          if (cells.length > 0) await this.#visit(topology, cells, repeat);
+        }
       }
     } finally {
       await this.#driver.stop();
     }
   }
 
-  /** The three servers of a topology, up at the same time, asked in turn. */
-  async #visit(topology: Topology, repeat: number): Promise<void> {
+  #left(repeat: number): Cell[] {
     const isDone = new Set(this.#file.runs.filter((run) => run.repeat === repeat).map(({ cell }) => keyOf(cell)));
-    const cells = this.#plan.cells.filter((cell) => cell.topology === topology.name && !isDone.has(keyOf(cell)));
-    if (cells.length === 0) return;
+    return this.#plan.cells.filter((cell) => !isDone.has(keyOf(cell)));
+  }
+
+  /** The three servers of a topology, up at the same time, asked in turn. */
+  async #visit(topology: Topology, cells: readonly Cell[], repeat: number): Promise<void> {
     const servers = new Map<Series, Server>();
     this.#file.loads.push(os.loadavg()[0]!);
     try {
@@ -250,7 +259,7 @@ class Fidelity {
 }
 
 /** Writes the table and the pictures; gives whether every target is met. */
-function report(plan: Plan, file: RunsFile, versions: Record<string, string>, profile: string | undefined): boolean {
+function report(plan: Plan, file: RunsFile, versions: Record<string, string>): boolean {
   const place = new Map(plan.cells.map((cell, index) => [keyOf(cell), index]));
   const placeOf = (cell: Cell): number => place.get(keyOf(cell)) ?? place.size;
   const cells = cellFigures(file.runs).sort((one, other) => placeOf(one.cell) - placeOf(other.cell));
@@ -264,7 +273,7 @@ function report(plan: Plan, file: RunsFile, versions: Record<string, string>, pr
       .join(', '),
     `${Math.min(...cells.map(({ repeats }) => repeats))} repeats of ${file.ms} ms (hello: ${file.ms * HELLO_SHARE} ms), medians; closed loop, direct to the app server; Gunicorn with a connection for each request, Uvicorn on kept ones`,
     `load average when a topology came up: ${Math.min(...file.loads).toFixed(1)} to ${Math.max(...file.loads).toFixed(1)} (the runs themselves make some)`,
-    `cost profile: ${profile === undefined ? 'the one that ships' : path.basename(profile)}`,
+    `cost profile: ${plan.profile === 'default' ? 'the one that ships' : (plan.profile ?? 'measured before each repeat')}`,
   ];
   writeWhole(path.join(plan.out, 'fidelity.md'), `${reportText(cells, judgements, about)}\n`);
   writeWhole(
@@ -287,16 +296,14 @@ async function main(argv: readonly string[]): Promise<number> {
     const versions = versionsOf(plan.python);
     mkdirSync(plan.out, { recursive: true });
     const file = openRuns(plan);
-    const profile = await costProfile(plan);
     process.env['PYTHONDONTWRITEBYTECODE'] = '1';
     process.env['PYTHONUNBUFFERED'] = '1';
-    if (profile !== undefined) process.env['PORTICO_COST_PROFILE'] = profile;
     try {
       await new Fidelity(plan, file, stop.signal).run();
     } catch (error) {
       if (!stop.signal.aborted) throw error;
     }
-    const isMet = file.runs.length > 0 && report(plan, file, versions, profile);
+    const isMet = file.runs.length > 0 && report(plan, file, versions);
     if (stop.signal.aborted) {
       process.stderr.write('fidelity: interrupted; the same command goes on with the rest\n');
       return INTERRUPTED;

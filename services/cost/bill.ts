@@ -35,17 +35,9 @@ export function usePythonCost(factor: number): void {
   figuresMs = Object.fromEntries(Object.entries(figures).map(([name, { us }]) => [name, (us * factor) / 1000]));
 }
 
-/**
- * CPU time that a request of this figure may still use once its response is out, in ms: Python does about a third of its work on a request
- * then, while the client takes the response in. What is used counts towards the next settlement, as all does.
- */
-export function afterResponseMs(name: FigureName): number {
-  return (figuresMs?.[name] ?? 0) / 3;
-}
-
-/** Adds a figure to what the request in hand will have cost. */
-export function owe(name: FigureName): void {
-  if (figuresMs) owedMs += figuresMs[name] ?? 0;
+/** Adds a figure, or a share of it, to what the request in hand will have cost. */
+export function owe(name: FigureName, share = 1): void {
+  if (figuresMs) owedMs += (figuresMs[name] ?? 0) * share;
 }
 
 /** CPU time that another thread of this process has used for this thread's requests counts as used, too. */
@@ -88,8 +80,9 @@ export function settle(): void {
   creditMs = Math.min(Math.max(0, -rest), CARRIED_MS);
   if (rest <= 0) return;
   interpretUntil(now + rest);
-  markMs = threadCpuMs();
-  meter.pythonMs += markMs - now;
+  // What went beyond it, if only for looking at the clock, is the next request's.
+  markMs = now + rest;
+  meter.pythonMs += rest;
 }
 
 /** Spends one figure at once and on top, whatever else was used; for costs outside requests. */

@@ -37,6 +37,7 @@ const SERVERS = {
   sync: gunicorn('bare_wsgi:app'),
   flaskSync: gunicorn('with_flask:app'),
   flaskGthread: gunicorn('with_flask:app', '-k', 'gthread', '--threads', '4'),
+  flaskOneCore: gunicorn('with_flask:app', '-k', 'gthread', '--threads', '4', '-c', 'one_core.py'),
   uvicorn: uvicorn('bare_asgi:app'),
   fastapi: uvicorn('with_fastapi:app'),
 } as const;
@@ -63,12 +64,14 @@ export async function measureFigures(plan: MeasurePlan): Promise<Record<FigureNa
       const sync = await ask('sync');
       const flask = (await ask('flaskSync')) - sync;
       const gthread = (await ask('flaskGthread')) - flask;
+      const oneCore = (await ask('flaskOneCore')) - flask;
       const bareAsgi = await ask('uvicorn');
       const asyncDef = (await ask('fastapi')) - bareAsgi;
       const def = (await ask('fastapi', '/def')) - bareAsgi;
       samples['sync.request'].push(sync);
       samples['flask.request'].push(flask);
       samples['gthread.request'].push(gthread);
+      samples['gthread.busy'].push(oneCore);
       samples['uvicorn.request'].push(bareAsgi);
       samples['fastapi.async'].push(asyncDef);
       samples['fastapi.def'].push(def);

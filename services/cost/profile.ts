@@ -9,7 +9,9 @@ import path from 'node:path';
 /** The names of all figures, and what each is the cost of. */
 export const FIGURES = {
   'sync.request': 'one request in a sync worker without its application: accept, parse, environ, response, log, close',
-  'gthread.request': 'the same in a gthread worker, its main thread included',
+  'gthread.request':
+    'the same in a gthread worker, its main thread included, whose threads wake each other on an idle core',
+  'gthread.busy': 'the same while no core is idle: pinned to one',
   'uvicorn.request': 'one request on a kept-alive connection in Uvicorn without its application',
   'flask.request': 'what Flask adds to a request with an empty view',
   'fastapi.async': 'what FastAPI adds to a request of an empty `async def`',

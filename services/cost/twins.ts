@@ -28,6 +28,12 @@ def hello():
 def process_time():
     return str(int(time.process_time() * 1e6))
 `,
+  'one_core.py': `import os
+
+def post_fork(server, worker):
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+`,
   'bare_asgi.py': `import time
 
 async def app(scope, receive, send):

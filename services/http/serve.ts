@@ -3,8 +3,7 @@
  * sync worker calls inside its accept, and a gthread worker on each of its threads. Mirrors handle(), handle_request() and
  * handle_error() of Gunicorn's workers, pages and log lines included.
  */
-import { owe, settle } from '../cost/bill.ts';
-import type { FigureName } from '../cost/profile.ts';
+import { settle } from '../cost/bill.ts';
 import type { GunicornLog } from '../log/gunicorn-log.ts';
 import type { GunicornSettings } from '../settings/gunicorn-settings.ts';
 import { collectTimings } from '../timed.ts';
@@ -24,8 +23,10 @@ export interface WsgiServer {
   readonly environ: EnvironBase;
   readonly log: GunicornLog;
   readonly settings: GunicornSettings;
-  /** What a request costs in Python's server of this class. */
-  readonly cost: FigureName;
+  /** Owes what a request costs in Python's server of this class until its response leaves. */
+  oweBefore(): void;
+  /** Owes what comes then, while the client takes the response in. */
+  oweAfter(): void;
   /** Counts a request; true when its connection must close after it. */
   countRequest(): boolean;
 }
@@ -85,7 +86,7 @@ function run(server: WsgiServer, socket: BlockingSocket, request: WsgiRequest, r
     if (request.expectsContinue) socket.write(Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'));
     environ = createEnviron(request, socket, server.environ, response.earlyHints);
     if (server.countRequest()) response.forceClose();
-    owe(server.cost);
+    server.oweBefore();
     const { startResponse } = response;
     const result: WsgiResult = collectTimings(response.timings, () => server.app(environ as Environ, startResponse));
     settle();
@@ -95,6 +96,8 @@ function run(server: WsgiServer, socket: BlockingSocket, request: WsgiRequest, r
     } finally {
       if (log.wantsAccess) log.access(record(socket, request, environ, response, performance.now() - started));
       result.close?.();
+      server.oweAfter();
+      settle();
     }
   } finally {
     try {

@@ -3,33 +3,73 @@
  * then read until the client has closed as well, up to a limit and two seconds, and block while that lasts. A client that keeps its side
  * open so holds a sync worker, and the main thread of a gthread worker, for two seconds.
  *
- * Node cannot half-close at once, only in the loop's next turn; but it does so before that turn looks for connections to accept, and the
- * callback then blocks, so no connection is taken meanwhile.
+ * DESIGN. Node can neither half-close at once nor wait for one descriptor, so both are asked of the system's library. Where that cannot
+ * be had, Node half-closes in the loop's next turn, before it looks for connections to accept, and naps take the place of waiting: a
+ * client then meets the same, a fraction of a millisecond later.
  */
 import { readSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import net from 'node:net';
+import type { AllowThreads } from '../http/blocking-socket.ts';
 import type { NetHandle } from '../net-handle.ts';
 
 const LINGER_MS = 2000;
 const DRAIN_BYTES = 65536;
 const FIRST_NAP_MS = 0.05;
 const LONGEST_NAP_MS = 5;
+const SHUT_WR = 1;
+const POLLIN = 1;
+
+interface SystemCalls {
+  /** shutdown(2). */
+  shutdown(fd: number, how: number): number;
+  /** poll(2): above 0 when one of so many descriptors has something to tell. */
+  poll(descriptors: Int32Array, count: number, timeoutMs: number): number;
+}
 
 const scrap = Buffer.allocUnsafe(4096);
 const never = new Int32Array(new SharedArrayBuffer(4));
+// struct pollfd: an int and two shorts.
+const polled = new Int32Array(2);
+const polledEvents = new Int16Array(polled.buffer, 4);
 let closing = 0;
 let onIdle: (() => void) | null = null;
 
+const system = systemCalls();
+
+function systemCalls(): SystemCalls | null {
+  try {
+    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    const library = koffi.load(null);
+    return {
+      shutdown: library.func('int shutdown(int fd, int how)'),
+      poll: library.func('int poll(void *descriptors, unsigned long count, int timeout)'),
+    };
+  } catch {
+    return null;
+  }
+}
+
 /**
- * Closes a connection that nothing reads any more; `closed` is called when it is. For so many ms it looks for the client's end without
- * sleeping in between: that is time in which Python is still at work.
+ * Closes a connection that nothing reads any more; `closed` is called when it is, at once where the system's library can be had. The
+ * GIL, if there is one, is dropped while this waits. `socket` is what has the handle, if something has.
  */
 export function closeGracefully(
   handle: NetHandle,
-  busyMs: number,
+  allowThreads: AllowThreads,
   closed: () => void,
-  socket = socketOf(handle),
+  socket?: net.Socket,
 ): void {
+  if (system) {
+    if (system.shutdown(handle.fd, SHUT_WR) === 0)
+      drain(handle.fd, (ms) => allowThreads(() => isReadable(system, handle.fd, ms)));
+    if (socket) socket.destroy();
+    else handle.close();
+    closed();
+  } else halfCloseLater(handle, closed, socket ?? socketOf(handle));
+}
+
+function halfCloseLater(handle: NetHandle, closed: () => void, socket: net.Socket): void {
   closing++;
   let isOver = false;
   const end = (): void => {
@@ -43,7 +83,15 @@ export function closeGracefully(
   // The client is gone already.
   socket.on('error', end);
   socket.end(() => {
-    if (!isOver) drain(handle, busyMs);
+    if (!isOver) {
+      handle.setBlocking(false);
+      let nap = FIRST_NAP_MS;
+      drain(handle.fd, () => {
+        Atomics.wait(never, 0, 0, nap);
+        nap = Math.min(nap * 2, LONGEST_NAP_MS);
+        return true;
+      });
+    }
     end();
   });
 }
@@ -52,21 +100,28 @@ function socketOf(handle: NetHandle): net.Socket {
   return new net.Socket({ handle, allowHalfOpen: true } as unknown as net.SocketConstructorOpts);
 }
 
-/** Reads until the client has closed. What it closes upon is on its way at this moment, so the first looks follow closely. */
-function drain(handle: NetHandle, busyMs: number): void {
-  handle.setBlocking(false);
+/** Waits so many ms at most for a descriptor to have something to read, its end included; gives whether it has. */
+function isReadable({ poll }: SystemCalls, fd: number, ms: number): boolean {
+  polled[0] = fd;
+  polledEvents[0] = POLLIN;
+  return poll(polled, 1, ms) > 0;
+}
+
+/** Reads until the client has closed. `wait` waits so many ms at most, and says whether a read then would come back at once. */
+function drain(fd: number, wait: (ms: number) => boolean): void {
   const from = performance.now();
-  let nap = FIRST_NAP_MS;
-  for (let drained = 0, passed = 0; drained < DRAIN_BYTES && passed < LINGER_MS; passed = performance.now() - from) {
+  for (
+    let drained = 0, left = LINGER_MS;
+    drained < DRAIN_BYTES && left > 0;
+    left = LINGER_MS - (performance.now() - from)
+  ) {
+    if (!wait(Math.ceil(left))) continue;
     try {
-      const bytes = readSync(handle.fd, scrap);
+      const bytes = readSync(fd, scrap);
       if (bytes === 0) return;
       drained += bytes;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
-      if (passed < busyMs) continue;
-      Atomics.wait(never, 0, 0, nap);
-      nap = Math.min(nap * 2, LONGEST_NAP_MS);
     }
   }
 }

@@ -4,7 +4,8 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { AppImportError, importGunicornApp } from '../app-import.ts';
-import { settleBoot, spend, useCreditAccount, usePythonCost } from '../cost/bill.ts';
+import { owe, settleBoot, spend, useCreditAccount, usePythonCost } from '../cost/bill.ts';
+import { idleShare } from '../cost/idle-cores.ts';
 import { pythonCostFactor } from '../cost/profile.ts';
 import { Gil } from '../gil/gil.ts';
 import { meter } from '../gil/meter.ts';
@@ -25,7 +26,7 @@ import { ThreadQueue } from './thread-queue.ts';
 const DATA_TIMEOUT_MS = 5000;
 const DRAIN_BYTES = 65536;
 
-const { start, gil: gilState, credit, queue: memory, tls, index } = workerData as ThreadStart;
+const { start, gil: gilState, credit, idle, queue: memory, tls, index } = workerData as ThreadStart;
 const port = parentPort!;
 const tell = (message: ThreadMessage): void => port.postMessage(message);
 const name = `ThreadPoolExecutor-0_${index}`;
@@ -114,7 +115,12 @@ async function main(): Promise<void> {
     log,
     settings,
     countRequest,
-    cost: 'gthread.request',
+    oweBefore: () => {
+      const share = idleShare(idle);
+      owe('gthread.request', share);
+      owe('gthread.busy', 1 - share);
+    },
+    oweAfter: () => {},
   };
   // All threads load the application here; in Python one import serves them all.
   if (index === 0) settleBoot();

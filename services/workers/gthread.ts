@@ -11,6 +11,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker as Thread } from 'node:worker_threads';
 import { creditAccount, creditor } from '../cost/bill.ts';
+import { idleCores } from '../cost/idle-cores.ts';
 import { pythonCostFactor } from '../cost/profile.ts';
 import { publishGauges } from '../gil/gauges.ts';
 import { createGil, Gil, type GilState } from '../gil/gil.ts';
@@ -34,6 +35,8 @@ export interface ThreadStart {
   readonly gil: GilState;
   /** Where the main thread leaves what it has used for requests. */
   readonly credit: SharedArrayBuffer;
+  /** How idle the machine's cores are, for what handing over the GIL costs. */
+  readonly idle: SharedArrayBuffer;
   readonly queue: ThreadQueueMemory;
   /** The way to the engine of TLS, if there is TLS. */
   readonly tls: EngineLine | null;
@@ -65,18 +68,20 @@ export async function runGthread(worker: Worker): Promise<void> {
   const state = createGil({ switchIntervalMs: settings.switch_interval, isOn: settings.gil === 'on' });
   publishGauges(state);
   const credit = creditAccount();
+  const hasCost = pythonCostFactor(settings.python_cost) > 0;
+  const idle = idleCores(hasCost);
   const memory = threadQueueMemory(settings.threads, settings.worker_connections);
   const files = gunicornTls(settings);
   const lines = files ? await startTlsEngine(files, settings.threads + 1) : [];
   const threads = Array.from({ length: settings.threads }, (_, index) => {
     const tls = lines[index] ?? null;
-    const data: ThreadStart = { start, gil: state, credit, queue: memory, tls, index };
+    const data: ThreadStart = { start, gil: state, credit, idle, queue: memory, tls, index };
     return new Thread(PROGRAM, { workerData: data, transferList: tls ? [tls.port] : [] });
   });
   const master = new GthreadMain(worker, new Gil(state, settings.threads + 1), new ThreadQueue(memory), threads);
   const own = lines.at(-1);
   if (own) master.forget = (slot) => forgetConnection(own, slot);
-  master.noteCpu = creditor(credit, pythonCostFactor(settings.python_cost) > 0);
+  master.noteCpu = creditor(credit, hasCost);
   await master.ready();
   master.accept();
 }
@@ -244,7 +249,7 @@ class GthreadMain {
     socket.removeAllListeners('end').removeAllListeners('error');
     connection.isClosing = true;
     if (isAfterResponse && versionProfile().closesGracefully) {
-      closeGracefully(handle, 0, free, socket);
+      closeGracefully(handle, this.#gil.allowThreads, free, socket);
       return;
     }
     socket.on('error', () => {});

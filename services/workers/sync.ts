@@ -3,7 +3,7 @@
  * accept, send a heartbeat or run a signal handler, and what it has not taken waits in the kernel for any worker that is free.
  * Everything that users see of Gunicorn's default worker follows from that.
  */
-import { afterResponseMs } from '../cost/bill.ts';
+import { owe } from '../cost/bill.ts';
 import { BlockingSocket } from '../http/blocking-socket.ts';
 import type { EnvironBase } from '../http/environ.ts';
 import { requestRules } from '../http/rules.ts';
@@ -15,6 +15,9 @@ import { versionProfile } from '../versions.ts';
 import type { WsgiApp } from '../wsgi.ts';
 import { closeGracefully } from './graceful-close.ts';
 import type { Worker, WorkerListener } from './worker.ts';
+
+/** The share of a request that Python's worker does between its response and the half-close. */
+const AFTER_RESPONSE = 1 / 3;
 
 /** What every environ of this worker begins with. */
 export function environBase(worker: Worker, isMultithread: boolean): EnvironBase {
@@ -43,7 +46,8 @@ export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
     environ: environBase(worker, false),
     log: worker.log,
     settings: worker.settings,
-    cost: 'sync.request',
+    oweBefore: () => owe('sync.request', 1 - AFTER_RESPONSE),
+    oweAfter: () => owe('sync.request', AFTER_RESPONSE),
     countRequest: () => {
       worker.countRequest();
       // Nothing is kept alive: a client that sends nothing more would hold the whole worker.
@@ -51,12 +55,22 @@ export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
     },
   };
   const idle = setInterval(() => worker.notify(), Math.max(500, (worker.settings.timeout * 1000) / 2));
-  // One at a time: what the loop accepts while another connection is closing waits behind it.
+  // One at a time, and not inside the accept: a signal that came during a request is obeyed before the next one is served.
+  const accepted: ((done: () => void) => void)[] = [];
   let isBusy = false;
   let isStopping = false;
-  const held: ((isFromLoop: boolean) => void)[] = [];
-  const leave = (): void => {
-    if (isStopping && !isBusy) worker.exit(0);
+  const serveNext = (): void => {
+    if (isBusy) return;
+    const serve = accepted.shift();
+    if (!serve) {
+      if (isStopping) worker.exit(0);
+      return;
+    }
+    isBusy = true;
+    serve(() => {
+      isBusy = false;
+      serveNext();
+    });
   };
 
   worker.onStop = () => {
@@ -65,22 +79,14 @@ export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
     // After the callback: a stop may come from inside a request.
     setImmediate(() => {
       isStopping = true;
-      leave();
+      serveNext();
     });
   };
   for (const listener of worker.listeners) {
     listener.handle.onconnection = (status, client) => {
       if (status < 0 || !client) return;
-      const serve = (isFromLoop: boolean): void => {
-        isBusy = true;
-        serveConnection(worker, server, listener, client, line, isFromLoop, () => {
-          isBusy = false;
-          held.shift()?.(false);
-          leave();
-        });
-      };
-      if (isBusy) held.push(serve);
-      else serve(true);
+      accepted.push((done) => serveConnection(worker, server, listener, client, line, done));
+      setImmediate(serveNext);
     };
     const status = listener.handle.listen(worker.settings.backlog);
     if (status < 0) throw new Error(`cannot listen at ${listener.name}: errno ${-status}`);
@@ -95,7 +101,6 @@ function serveConnection(
   listener: WorkerListener,
   client: NetHandle,
   line: EngineLine | undefined,
-  isFromLoop: boolean,
   done: () => void,
 ): void {
   worker.notify();
@@ -116,15 +121,10 @@ function serveConnection(
       if (worker.heartbeat.isAborted) worker.stop();
       done();
     };
-    const close = (): void => closeGracefully(client, afterResponseMs('sync.request'), closed);
-    // The loop looks for events once more before it closes, so a signal that came during the request is obeyed before the next
-    // connection is served. It finds a connection as well, but no more than one: with more in hand than it serves, a worker would
-    // keep from the others what waits for whoever is free. It is looking now when this connection came from it, and is about to
-    // look when this one was held.
-    if (!versionProfile().closesGracefully) {
+    if (versionProfile().closesGracefully) closeGracefully(client, directly, closed);
+    else {
       client.close();
       closed();
-    } else if (isFromLoop) setImmediate(() => setImmediate(close));
-    else setImmediate(close);
+    }
   }
 }

@@ -71,6 +71,22 @@ describe('the cost of Python', () => {
     expect(withWork).toBeGreaterThan(45);
   });
 
+  it("is exact over many small bills: what one went beyond is the next one's", () => {
+    process.env['PORTICO_COST_PROFILE'] = profileFile((figures) =>
+      Object.assign(figures['sync.request']!, { us: 200 }),
+    );
+    usePythonCost(1);
+    settle();
+    const spent = cpuOf(() => {
+      for (let bill = 0; bill < 500; bill++) {
+        owe('sync.request');
+        settle();
+      }
+    });
+    expect(spent).toBeGreaterThan(97);
+    expect(spent).toBeLessThan(103);
+  });
+
   it('counts what was used beyond one bill for those after it, but no more than a little', () => {
     process.env['PORTICO_COST_PROFILE'] = profileFile((figures) =>
       Object.assign(figures['uvicorn.request']!, { us: 20_000 }),

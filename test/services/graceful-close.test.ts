@@ -17,3 +17,13 @@ it.each([
   expect(await askBesideOneHeldOpen(port)).toEqual({ next: 200, came });
   await server.stop();
 });
+
+it.each([
+  ['sync', []],
+  ['gthread', ['--threads', '2']],
+])('%s: does so also where the system cannot be asked to half-close', async (kind, flags) => {
+  const env = { NODE_OPTIONS: `--import ${new URL('./without-koffi.ts', import.meta.url)}` };
+  const { server, port } = await gunicorn(['-k', kind, ...flags, FLASK], { env });
+  expect(await askBesideOneHeldOpen(port)).toEqual({ next: 200, came: 'then' });
+  await server.stop();
+});

@@ -1,0 +1,28 @@
+// How idle the machine is, which decides what handing over the GIL costs.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
+import { expect, it, onTestFinished } from 'vitest';
+import { idleCores, idleShare } from '../../services/cost/idle-cores.ts';
+
+const LIMIT_MS = 20_000;
+
+async function stop(hog: ChildProcess): Promise<void> {
+  if (hog.exitCode !== null || hog.signalCode !== null) return;
+  hog.kill('SIGKILL');
+  await once(hog, 'exit');
+}
+
+it.skipIf(process.platform !== 'linux')('no core is idle while each has a process that computes', async () => {
+  const hogs = Array.from({ length: availableParallelism() + 1 }, () => spawn(process.execPath, ['-e', 'for (;;);']));
+  onTestFinished(async () => void (await Promise.all(hogs.map(stop))));
+  const memory = idleCores(true);
+  expect(idleShare(memory)).toBe(1);
+  for (const end = performance.now() + LIMIT_MS; idleShare(memory) > 0.2 && performance.now() < end; ) await pause(50);
+  expect(idleShare(memory)).toBeLessThanOrEqual(0.2);
+});
+
+it('a core is idle where nobody looks', () => {
+  expect(idleShare(idleCores(false))).toBe(1);
+});
