@@ -8,10 +8,10 @@
  * client then meets the same, a fraction of a millisecond later.
  */
 import { readSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import net from 'node:net';
 import type { AllowThreads } from '../http/blocking-socket.ts';
 import type { NetHandle } from '../net-handle.ts';
+import { type SystemCalls, systemCalls } from './system-calls.ts';
 
 const LINGER_MS = 2000;
 const DRAIN_BYTES = 65536;
@@ -20,13 +20,6 @@ const LONGEST_NAP_MS = 5;
 const SHUT_WR = 1;
 const POLLIN = 1;
 
-interface SystemCalls {
-  /** shutdown(2). */
-  shutdown(fd: number, how: number): number;
-  /** poll(2): above 0 when one of so many descriptors has something to tell. */
-  poll(descriptors: Int32Array, count: number, timeoutMs: number): number;
-}
-
 const scrap = Buffer.allocUnsafe(4096);
 const never = new Int32Array(new SharedArrayBuffer(4));
 // struct pollfd: an int and two shorts.
@@ -34,21 +27,6 @@ const polled = new Int32Array(2);
 const polledEvents = new Int16Array(polled.buffer, 4);
 let closing = 0;
 let onIdle: (() => void) | null = null;
-
-const system = systemCalls();
-
-function systemCalls(): SystemCalls | null {
-  try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-    const library = koffi.load(null);
-    return {
-      shutdown: library.func('int shutdown(int fd, int how)'),
-      poll: library.func('int poll(void *descriptors, unsigned long count, int timeout)'),
-    };
-  } catch {
-    return null;
-  }
-}
 
 /**
  * Closes a connection that nothing reads any more; `closed` is called when it is, at once where the system's library can be had. The
@@ -60,6 +38,7 @@ export function closeGracefully(
   closed: () => void,
   socket?: net.Socket,
 ): void {
+  const system = systemCalls;
   if (system) {
     if (system.shutdown(handle.fd, SHUT_WR) === 0)
       drain(handle.fd, (ms) => allowThreads(() => isReadable(system, handle.fd, ms)));

@@ -13,6 +13,7 @@ import type { NetHandle, SocketName } from '../net-handle.ts';
 import { gunicornTls } from '../settings/gunicorn-tls-rows.ts';
 import { versionProfile } from '../versions.ts';
 import type { WsgiApp } from '../wsgi.ts';
+import { AcceptGate } from './accept-gate.ts';
 import { closeGracefully } from './graceful-close.ts';
 import type { Worker, WorkerListener } from './worker.ts';
 
@@ -55,18 +56,20 @@ export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
     },
   };
   const idle = setInterval(() => worker.notify(), Math.max(500, (worker.settings.timeout * 1000) / 2));
-  // One at a time, and not inside the accept: a signal that came during a request is obeyed before the next one is served.
+  // One at a time. Where the gate cannot be shut, what the loop accepts while another connection closes waits behind it.
   const accepted: ((done: () => void) => void)[] = [];
   let isBusy = false;
   let isStopping = false;
+  let gate: AcceptGate | null = null;
   const serveNext = (): void => {
     if (isBusy) return;
     const serve = accepted.shift();
+    isBusy = serve !== undefined;
+    if (gate) gate.isOpen = !isBusy;
     if (!serve) {
       if (isStopping) worker.exit(0);
       return;
     }
-    isBusy = true;
     serve(() => {
       isBusy = false;
       serveNext();
@@ -75,6 +78,7 @@ export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
 
   worker.onStop = () => {
     clearInterval(idle);
+    gate?.remove();
     for (const { handle } of worker.listeners) handle.close();
     // After the callback: a stop may come from inside a request.
     setImmediate(() => {
@@ -91,6 +95,10 @@ export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
     const status = listener.handle.listen(worker.settings.backlog);
     if (status < 0) throw new Error(`cannot listen at ${listener.name}: errno ${-status}`);
   }
+  // The loop's epoll knows the listeners once it has looked for events.
+  setImmediate(() => {
+    if (worker.alive) gate = new AcceptGate(worker.listeners.map(({ handle }) => handle));
+  });
 }
 
 const directly = <Result>(call: () => Result): Result => call();
@@ -121,10 +129,14 @@ function serveConnection(
       if (worker.heartbeat.isAborted) worker.stop();
       done();
     };
-    if (versionProfile().closesGracefully) closeGracefully(client, directly, closed);
-    else {
-      client.close();
-      closed();
-    }
+    // The loop looks for events before this closes, so that a signal that came during the request is obeyed before the next connection
+    // is served, although closing can take as long as the client likes.
+    setImmediate(() => {
+      if (versionProfile().closesGracefully) closeGracefully(client, directly, closed);
+      else {
+        client.close();
+        closed();
+      }
+    });
   }
 }

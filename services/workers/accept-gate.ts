@@ -1,0 +1,61 @@
+/**
+ * Whether the event loop accepts connections at this moment. A worker that serves one at a time must leave the next in the kernel while
+ * it is busy, for whichever worker is free, and still see its signals.
+ *
+ * DESIGN. Node cannot stop a listener and let it go on: the loop's epoll is told itself not to look at the listeners, behind the loop's
+ * back, which finds again what it left. Where that cannot be done the loop accepts one connection in each turn that it takes.
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { NetHandle } from '../net-handle.ts';
+import { systemCalls } from './system-calls.ts';
+
+const EPOLL_CTL_MOD = 3;
+const EPOLLIN = 1;
+
+/** Opens and shuts the way to some listeners, at which the event loop must have looked already. */
+export class AcceptGate {
+  readonly #epoll: number;
+  #fds: readonly number[];
+  #isOpen = true;
+
+  constructor(listeners: readonly NetHandle[]) {
+    this.#fds = listeners.map(({ fd }) => fd);
+    this.#epoll = systemCalls?.epollCtl ? epollOf(this.#fds[0] ?? -1) : -1;
+  }
+
+  /** From now on connections wait in the kernel, or no longer. */
+  set isOpen(isOpen: boolean) {
+    if (this.#epoll < 0 || isOpen === this.#isOpen) return;
+    this.#isOpen = isOpen;
+    for (const fd of this.#fds)
+      systemCalls?.epollCtl?.(this.#epoll, EPOLL_CTL_MOD, fd, epollEvent(isOpen ? EPOLLIN : 0, fd));
+  }
+
+  /** The listeners are closed: their descriptors may soon be something else's. */
+  remove(): void {
+    this.#fds = [];
+  }
+}
+
+/** struct epoll_event, which is packed on x86-64 only, as libuv fills it in. */
+function epollEvent(events: number, fd: number): Uint8Array {
+  const event = new Uint8Array(16);
+  const words = new Uint32Array(event.buffer);
+  words[0] = events;
+  words[process.arch === 'x64' ? 1 : 2] = fd;
+  return event;
+}
+
+/** The descriptor of the epoll that looks at another descriptor; -1 if there is none. */
+function epollOf(fd: number): number {
+  const target = new RegExp(`^tfd: +${fd} `, 'm');
+  for (const name of readdirSync('/proc/self/fd')) {
+    try {
+      const isEpoll = readlinkSync(`/proc/self/fd/${name}`) === 'anon_inode:[eventpoll]';
+      if (isEpoll && target.test(readFileSync(`/proc/self/fdinfo/${name}`, 'latin1'))) return Number(name);
+    } catch {
+      // It was the descriptor of the list itself.
+    }
+  }
+  return -1;
+}
