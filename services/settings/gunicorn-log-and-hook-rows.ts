@@ -5,6 +5,7 @@
 import type { SettingRow } from './setting.ts';
 
 const ACCESS_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"';
+const PYTHON_OBJECTS = 'it names Python objects';
 const NO_SYSLOG = 'Portico writes logs to files and to the standard streams only';
 
 /** The rows of this part. */
@@ -71,7 +72,16 @@ export const LOG_AND_HOOK_ROWS = [
     default: null,
     metavar: 'FILE',
     doc: 'A Python logging configuration.',
-    unhonoured: 'it names Python objects',
+    unhonoured: PYTHON_OBJECTS,
+  },
+  {
+    section: 'Logging',
+    name: 'logconfig_dict',
+    flags: [],
+    kind: 'map',
+    default: {},
+    doc: 'A Python logging configuration as a dictionary.',
+    unhonoured: PYTHON_OBJECTS,
   },
   {
     section: 'Logging',
@@ -81,7 +91,7 @@ export const LOG_AND_HOOK_ROWS = [
     default: null,
     metavar: 'FILE',
     doc: 'A Python logging configuration in JSON.',
-    unhonoured: 'it names Python objects',
+    unhonoured: PYTHON_OBJECTS,
   },
   {
     section: 'Logging',

@@ -4,6 +4,7 @@
  */
 import type { SettingRow } from './setting.ts';
 
+const ONLY_HTTP = 'only http is spoken';
 const NO_PASTE = 'Paste Deploy files describe Python objects';
 
 /** The rows of this part. */
@@ -237,6 +238,25 @@ export const SERVER_ROWS = [
   },
   {
     section: 'Server Mechanics',
+    name: 'raw_paste_global_conf',
+    flags: ['--paste-global'],
+    kind: 'strings',
+    default: [],
+    metavar: 'CONF',
+    doc: 'A variable for the Paste Deploy file, as key=value.',
+    unhonoured: NO_PASTE,
+  },
+  {
+    section: 'Server Mechanics',
+    name: 'tmp_upload_dir',
+    flags: [],
+    kind: 'string?',
+    default: null,
+    doc: 'Where bodies are kept while they are read.',
+    unhonoured: 'a body is never in a file',
+  },
+  {
+    section: 'Server Mechanics',
     name: 'proxy_protocol',
     flags: ['--proxy-protocol'],
     kind: 'string',
@@ -262,7 +282,17 @@ export const SERVER_ROWS = [
     default: 'http',
     metavar: 'STRING',
     doc: 'What incoming connections speak.',
-    refused: 'only http is spoken',
+    refused: ONLY_HTTP,
+  },
+  {
+    section: 'Server Mechanics',
+    name: 'uwsgi_allow_ips',
+    flags: ['--uwsgi-allow-from'],
+    kind: 'list',
+    default: '127.0.0.1,::1',
+    metavar: 'UWSGI_ALLOW_IPS',
+    doc: 'The peers that may speak the uwsgi protocol.',
+    unhonoured: ONLY_HTTP,
   },
   {
     section: 'Server Mechanics',

@@ -76,6 +76,14 @@ export const UVICORN_ROWS = [
     unhonoured: ONE_LOOP,
   }),
   row({
+    name: 'http2',
+    flags: ['--http2'],
+    kind: 'bool',
+    default: false,
+    doc: 'HTTP/2 to the clients.',
+    unhonoured: 'the app servers speak HTTP/1.x only; let the proxy speak HTTP/2',
+  }),
+  row({
     name: 'ws',
     flags: ['--ws'],
     kind: 'string',

@@ -119,3 +119,15 @@ describe.skipIf(!sides)('what happens when', { timeout: 120_000 }, () => {
     expect(seen.ours).toEqual(seen.real);
   });
 });
+
+describe.skipIf(!sides).each(['gunicorn', 'uvicorn'] as const)('%s --help', (program) => {
+  it('names every option of the original', async () => {
+    const { real, ours } = await both(async (side) => {
+      const server = side.spawn(program, 'flask', ['--help'], { COLUMNS: '200' });
+      await server.exited;
+      return new Set(server.log.match(/(?<=^\s*(?:-\w.*, )?)--[a-z][\w-]*/gm));
+    });
+    expect(real.size).toBeGreaterThan(30);
+    expect([...real].filter((option) => !ours.has(option))).toEqual([]);
+  });
+});

@@ -102,6 +102,12 @@ describe("Gunicorn's settings", () => {
   it('says which settings have no effect', async () => {
     const { warnings } = await readGunicornCommand(['--ssl-version', 'TLSv1_2', 'app'], {});
     expect(warnings).toEqual([expect.stringMatching(/^ssl_version has no effect: /)]);
+    const others = ['--http2-max-frame-size', '9', '--dirty-threads', '2', '--uwsgi-allow-from', '::2'];
+    expect((await readGunicornCommand([...others, 'app'], {})).warnings.toSorted()).toEqual([
+      'dirty_threads has no effect: dirty arbiters are not part of the path that Portico runs.',
+      'http2_max_frame_size has no effect: the WSGI side speaks HTTP/1.x only; let the proxy speak HTTP/2.',
+      'uwsgi_allow_ips has no effect: only http is spoken.',
+    ]);
   });
 
   it('splits GUNICORN_CMD_ARGS as a shell does', () => {
