@@ -12,23 +12,25 @@ import { systemCalls } from './system-calls.ts';
 const EPOLL_CTL_MOD = 3;
 const EPOLLIN = 1;
 
-/** Opens and shuts the way to some listeners, at which the event loop must have looked already. */
+/** Opens and shuts the way to some listeners. It is first shut once one of them has accepted, for then the loop looks at them. */
 export class AcceptGate {
-  readonly #epoll: number;
   #fds: readonly number[];
+  #epoll: number | undefined;
   #isOpen = true;
 
   constructor(listeners: readonly NetHandle[]) {
     this.#fds = listeners.map(({ fd }) => fd);
-    this.#epoll = systemCalls?.epollCtl ? epollOf(this.#fds[0] ?? -1) : -1;
   }
 
   /** From now on connections wait in the kernel, or no longer. */
   set isOpen(isOpen: boolean) {
-    if (this.#epoll < 0 || isOpen === this.#isOpen) return;
+    if (isOpen === this.#isOpen) return;
     this.#isOpen = isOpen;
-    for (const fd of this.#fds)
-      systemCalls?.epollCtl?.(this.#epoll, EPOLL_CTL_MOD, fd, epollEvent(isOpen ? EPOLLIN : 0, fd));
+    const control = systemCalls?.epollCtl;
+    const [first] = this.#fds;
+    if (!control || first === undefined) return;
+    this.#epoll ??= epollOf(first);
+    for (const fd of this.#fds) control(this.#epoll, EPOLL_CTL_MOD, fd, epollEvent(isOpen ? EPOLLIN : 0, fd));
   }
 
   /** The listeners are closed: their descriptors may soon be something else's. */
@@ -46,7 +48,7 @@ function epollEvent(events: number, fd: number): Uint8Array {
   return event;
 }
 
-/** The descriptor of the epoll that looks at another descriptor; -1 if there is none. */
+/** The descriptor of the epoll that looks at another descriptor; -1, which no call takes, if there is none. */
 function epollOf(fd: number): number {
   const target = new RegExp(`^tfd: +${fd} `, 'm');
   for (const name of readdirSync('/proc/self/fd')) {

@@ -19,6 +19,7 @@ import { type EngineLine, forgetConnection, startTlsEngine } from '../http/tls-s
 import type { NetHandle } from '../net-handle.ts';
 import { gunicornTls } from '../settings/gunicorn-tls-rows.ts';
 import { versionProfile } from '../versions.ts';
+import { AcceptGate } from './accept-gate.ts';
 import { closeGracefully, whenClosed } from './graceful-close.ts';
 import type { WorkerStart } from './start.ts';
 import { peerOf } from './sync.ts';
@@ -96,6 +97,7 @@ class GthreadMain {
   readonly #freeSlots: number[];
   readonly #scratch = Buffer.allocUnsafe(FIRST_READ_BYTES);
   readonly #held: NetHandle[] = [];
+  readonly #gate: AcceptGate;
   #kept = 0;
   #busy = 0;
   #onJoined: (() => void) | null = null;
@@ -109,6 +111,7 @@ class GthreadMain {
     this.#gil = gil;
     this.#queue = queue;
     this.#threads = threads;
+    this.#gate = new AcceptGate(worker.listeners.map(({ handle }) => handle));
     this.#freeSlots = Array.from({ length: worker.settings.worker_connections }, (_, slot) => slot).reverse();
   }
 
@@ -162,10 +165,11 @@ class GthreadMain {
   #onConnection(handle: NetHandle): void {
     const slot = this.#freeSlots.pop();
     if (slot === undefined) {
-      // Over worker_connections. Gunicorn leaves it in the kernel's queue; libuv cannot stop accepting, so it waits here, unread.
+      // Over worker_connections: only where the gate cannot be shut, or when two listeners had one each at the same moment.
       this.#held.push(handle);
       return;
     }
+    this.#gate.isOpen = this.#freeSlots.length > 0;
     this.#underGil(() => {
       handle.setNoDelay?.(true);
       const options = {
@@ -240,6 +244,7 @@ class GthreadMain {
       this.#freeSlots.push(slot);
       const held = this.#held.shift();
       if (held) this.#onConnection(held);
+      else this.#gate.isOpen = true;
       if (!this.#worker.alive) this.#leaveWhenIdle();
     };
     if (socket.destroyed) {
@@ -282,6 +287,7 @@ class GthreadMain {
 
   #stop(): void {
     this.#queue.markStopping();
+    this.#gate.remove();
     for (const { handle } of this.#worker.listeners) handle.close();
     for (const connection of this.#connections.values()) {
       if (!connection.isParked || !connection.timer) continue;

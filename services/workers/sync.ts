@@ -60,12 +60,12 @@ export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
   const accepted: ((done: () => void) => void)[] = [];
   let isBusy = false;
   let isStopping = false;
-  let gate: AcceptGate | null = null;
+  const gate = new AcceptGate(worker.listeners.map(({ handle }) => handle));
   const serveNext = (): void => {
     if (isBusy) return;
     const serve = accepted.shift();
     isBusy = serve !== undefined;
-    if (gate) gate.isOpen = !isBusy;
+    gate.isOpen = !isBusy;
     if (!serve) {
       if (isStopping) worker.exit(0);
       return;
@@ -78,7 +78,7 @@ export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
 
   worker.onStop = () => {
     clearInterval(idle);
-    gate?.remove();
+    gate.remove();
     for (const { handle } of worker.listeners) handle.close();
     // After the callback: a stop may come from inside a request.
     setImmediate(() => {
@@ -95,10 +95,6 @@ export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
     const status = listener.handle.listen(worker.settings.backlog);
     if (status < 0) throw new Error(`cannot listen at ${listener.name}: errno ${-status}`);
   }
-  // The loop's epoll knows the listeners once it has looked for events.
-  setImmediate(() => {
-    if (worker.alive) gate = new AcceptGate(worker.listeners.map(({ handle }) => handle));
-  });
 }
 
 const directly = <Result>(call: () => Result): Result => call();
