@@ -5,7 +5,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { isAlive, type Running, until } from '../stack/portico-project.ts';
+import { isAlive } from '../services/server-process.ts';
+import { type Running, until } from '../stack/portico-project.ts';
 import { http1 } from './http-client.ts';
 import { LocalStack } from './local-stack.ts';
 import {

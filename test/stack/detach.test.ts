@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { freePort, isAlive, PorticoProject, SERVICE } from './portico-project.ts';
+import { isAlive } from '../services/server-process.ts';
+import { freePort, PorticoProject, SERVICE } from './portico-project.ts';
 
 let project: PorticoProject;
 

@@ -3,7 +3,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { freePort, isAlive, PorticoProject, SERVICE, until } from './portico-project.ts';
+import { isAlive } from '../services/server-process.ts';
+import { freePort, PorticoProject, SERVICE, until } from './portico-project.ts';
 
 let project: PorticoProject;
 
