@@ -26,6 +26,7 @@ export function idleCores(isOn: boolean): SharedArrayBuffer {
   let before = readTicks();
   setInterval(() => {
     const now = readTicks();
+    // 0 where the system does not count.
     const all = now.all - before.all;
     if (all > 0) {
       const idle = ((now.idle - before.idle) / all) * cores;
@@ -41,12 +42,18 @@ export function idleShare(memory: SharedArrayBuffer): number {
   return Atomics.load(new Int32Array(memory), 0) / WHOLE;
 }
 
-let statFd = -1;
+let stat: number | undefined;
 const line = Buffer.alloc(256);
 
-function readTicks(): { idle: number; all: number } {
-  if (statFd < 0) statFd = openSync('/proc/stat', 'r');
-  const bytes = readSync(statFd, line, 0, line.length, 0);
+/** Ticks of all cores together since the machine began; none where they cannot be read. */
+function readTicks(): { readonly idle: number; readonly all: number } {
+  let bytes: number;
+  try {
+    stat ??= openSync('/proc/stat', 'r');
+    bytes = readSync(stat, line, 0, line.length, 0);
+  } catch {
+    return { idle: 0, all: 0 };
+  }
   const ticks = line
     .toString('latin1', 0, bytes)
     .split(/ +/, FIELDS + 1)
