@@ -91,7 +91,13 @@ async function calibrate(argv: readonly string[]): Promise<number> {
   try {
     for (const [name, text] of Object.entries(TWINS)) await writeFile(path.join(directory, name), text);
     const progress = (line: string): void => void process.stderr.write(`${line}\n`);
-    const figures = await measureFigures({ python: values.python, directory, rounds, requests, progress });
+    const { figures, idleCores } = await measureFigures({
+      python: values.python,
+      directory,
+      rounds,
+      requests,
+      progress,
+    });
     const cpus = os.cpus();
     const model = cpus[0]?.model.trim() || 'unknown processor';
     const profile: CostProfile = {
@@ -101,6 +107,7 @@ async function calibrate(argv: readonly string[]): Promise<number> {
         machine: `${model}, ${cpus.length} cores, ${os.type()} ${os.release()}`,
         versions,
         how: `process_time() of the application's process, or the time that passed if that was less, over ${requests} requests from ${CLIENTS} clients, loopback; median, lowest and highest of ${rounds} rounds; Connection: close with Gunicorn, kept alive with Uvicorn`,
+        ...(idleCores === undefined ? {} : { idleCores }),
         notes: [`load average before it began: ${busyBefore.toFixed(1)}`, ...values.note],
       },
       figures,

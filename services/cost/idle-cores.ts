@@ -13,31 +13,35 @@ const IDLE = 3;
 const IOWAIT = 4;
 const FIELDS = 8;
 
+/** A function that gives how many cores were idle since it was last called, on average; undefined where the system does not tell. */
+export function idleMeter(): () => number | undefined {
+  let before = readTicks();
+  return () => {
+    const now = readTicks();
+    const all = now.all - before.all;
+    const idle = ((now.idle - before.idle) / all) * availableParallelism();
+    before = now;
+    return all > 0 ? idle : undefined;
+  };
+}
+
 /**
- * Looks every 200 ms how many cores were idle, if `isOn`; in the memory that it gives, other threads of the process see it. Where the
- * system does not tell, a core is idle.
+ * Looks every 200 ms how many cores were idle, as a share of `whole`; in the memory that it gives, other threads of the process see it.
+ * With `whole` 0 nobody looks. Where the system does not tell, the cores are idle.
  */
-export function idleCores(isOn: boolean): SharedArrayBuffer {
+export function watchIdleCores(whole: number): SharedArrayBuffer {
   const memory = new SharedArrayBuffer(4);
   const word = new Int32Array(memory);
   word[0] = WHOLE;
-  if (!isOn || process.platform !== 'linux') return memory;
-  const cores = availableParallelism();
-  let before = readTicks();
+  if (whole === 0) return memory;
+  const idle = idleMeter();
   setInterval(() => {
-    const now = readTicks();
-    // 0 where the system does not count.
-    const all = now.all - before.all;
-    if (all > 0) {
-      const idle = ((now.idle - before.idle) / all) * cores;
-      Atomics.store(word, 0, Math.round(Math.min(idle, 1) * WHOLE));
-    }
-    before = now;
+    Atomics.store(word, 0, Math.round(Math.min((idle() ?? whole) / whole, 1) * WHOLE));
   }, EVERY_MS).unref();
   return memory;
 }
 
-/** How much of one core was idle when last looked at, 0 to 1; more than one is one. */
+/** What share of the whole was idle when last looked at, 0 to 1. */
 export function idleShare(memory: SharedArrayBuffer): number {
   return Atomics.load(new Int32Array(memory), 0) / WHOLE;
 }
@@ -45,7 +49,7 @@ export function idleShare(memory: SharedArrayBuffer): number {
 let stat: number | undefined;
 const line = Buffer.alloc(256);
 
-/** Ticks of all cores together since the machine began; none where they cannot be read. */
+/** Ticks of all cores together since the machine began; none where there is no /proc/stat. */
 function readTicks(): { readonly idle: number; readonly all: number } {
   let bytes: number;
   try {

@@ -4,6 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { idleMeter } from './idle-cores.ts';
 import { FIGURES, type Figure, type FigureName } from './profile.ts';
 import { RealServer, type RealServerPlan } from './real-server.ts';
 import { SWITCH_PROGRAM } from './twins.ts';
@@ -44,11 +45,18 @@ const SERVERS = {
 
 type ServerName = keyof typeof SERVERS;
 
+/** What was measured: the figures, and how many cores were idle beside gthread.request; undefined where the system does not tell. */
+export interface Measured {
+  readonly figures: Record<FigureName, Figure>;
+  readonly idleCores: number | undefined;
+}
+
 /** Measures everything. Rejects when a server does not start or answers wrongly; nothing is left running. */
-export async function measureFigures(plan: MeasurePlan): Promise<Record<FigureName, Figure>> {
+export async function measureFigures(plan: MeasurePlan): Promise<Measured> {
   const samples: Record<FigureName, number[]> = Object.fromEntries(
     Object.keys(FIGURES).map((name) => [name, [] as number[]]),
   ) as Record<FigureName, number[]>;
+  const idleSamples: number[] = [];
   const servers = new Map<ServerName, RealServer>();
   try {
     for (const name of Object.keys(SERVERS) as ServerName[]) {
@@ -63,7 +71,9 @@ export async function measureFigures(plan: MeasurePlan): Promise<Record<FigureNa
         (servers.get(name) as RealServer).requestUs(path, plan.requests, CLIENTS);
       const sync = await ask('sync');
       const flask = (await ask('flaskSync')) - sync;
+      const idle = idleMeter();
       const gthread = (await ask('flaskGthread')) - flask;
+      idleSamples.push(idle() ?? Number.NaN);
       const oneCore = (await ask('flaskOneCore')) - flask;
       const bareAsgi = await ask('uvicorn');
       const asyncDef = (await ask('fastapi')) - bareAsgi;
@@ -86,10 +96,12 @@ export async function measureFigures(plan: MeasurePlan): Promise<Record<FigureNa
     samples['flask.boot'].push(await bootUs(plan, SERVERS.flaskSync));
     samples['fastapi.boot'].push(await bootUs(plan, SERVERS.fastapi));
   }
-  return Object.fromEntries(Object.entries(samples).map(([name, values]) => [name, figureOf(values)])) as Record<
-    FigureName,
-    Figure
-  >;
+  const named = Object.entries(samples).map(([name, values]) => [name, figureOf(values)]);
+  const idleCores = figureOf(idleSamples).us;
+  return {
+    figures: Object.fromEntries(named) as Record<FigureName, Figure>,
+    idleCores: idleCores > 0 ? idleCores : undefined,
+  };
 }
 
 async function bootUs(plan: MeasurePlan, server: RealServerPlan): Promise<number> {

@@ -38,6 +38,8 @@ export interface CostProfile {
     readonly machine: string;
     readonly versions: Readonly<Record<string, string>>;
     readonly how: string;
+    /** How many cores were idle while gthread.request was measured; a share of the whole cost is owed where fewer are. */
+    readonly idleCores?: number;
     /** What may be wrong with the figures, such as other programs on the same machine. */
     readonly notes: readonly string[];
   };

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
-import { idleCores, idleShare } from '../../services/cost/idle-cores.ts';
+import { idleShare, watchIdleCores } from '../../services/cost/idle-cores.ts';
 
 const LIMIT_MS = 20_000;
 
@@ -17,12 +17,12 @@ async function stop(hog: ChildProcess): Promise<void> {
 it.skipIf(process.platform !== 'linux')('no core is idle while each has a process that computes', async () => {
   const hogs = Array.from({ length: availableParallelism() + 1 }, () => spawn(process.execPath, ['-e', 'for (;;);']));
   onTestFinished(async () => void (await Promise.all(hogs.map(stop))));
-  const memory = idleCores(true);
+  const memory = watchIdleCores(1);
   expect(idleShare(memory)).toBe(1);
   for (const end = performance.now() + LIMIT_MS; idleShare(memory) > 0.2 && performance.now() < end; ) await pause(50);
   expect(idleShare(memory)).toBeLessThanOrEqual(0.2);
 });
 
 it('a core is idle where nobody looks', () => {
-  expect(idleShare(idleCores(false))).toBe(1);
+  expect(idleShare(watchIdleCores(0))).toBe(1);
 });
