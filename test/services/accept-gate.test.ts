@@ -61,6 +61,7 @@ describe.skipIf(!systemCalls?.epollCtl)('the gate before a listener', () => {
   it('is shut by a gthread worker that has worker_connections', async () => {
     const flags = ['--threads', '1', '--worker-connections', '2', '--keep-alive', '30', FLASK];
     const { server, port } = await gunicorn(['-k', 'gthread', ...flags]);
+    onTestFinished(async () => void (await server.stop()));
     const kept = net.connect(port, '127.0.0.1');
     onTestFinished(() => void kept.destroy());
     kept.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
@@ -77,6 +78,5 @@ describe.skipIf(!systemCalls?.epollCtl)('the gate before a listener', () => {
     await server.until(() => waitingAt(port) === 0, 'the connection to be accepted');
     expect((await answer)?.status).toBe(200);
     expect((await third)?.status).toBe(200);
-    await server.stop();
   });
 });

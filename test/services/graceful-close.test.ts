@@ -1,5 +1,5 @@
 // How connections are closed after a response: Gunicorn 27 half-closes and waits for the client in the worker itself, 20.1 just closes.
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { askBesideOneHeldOpen } from './held-open.ts';
 import { gunicorn } from './server-process.ts';
 
@@ -14,8 +14,8 @@ it.each([
   const [kind, flags, profile, came] = args;
   const env = profile === 'current' ? {} : { PORTICO_SERVICES_PROFILE: profile };
   const { server, port } = await gunicorn(['-k', kind, ...flags, FLASK], { env });
+  onTestFinished(async () => void (await server.stop()));
   expect(await askBesideOneHeldOpen(port)).toEqual({ next: 200, came });
-  await server.stop();
 });
 
 it.each([
@@ -24,6 +24,6 @@ it.each([
 ])('%s: does so also where the system cannot be asked to half-close', async (kind, flags) => {
   const env = { NODE_OPTIONS: `--import ${new URL('./without-koffi.ts', import.meta.url)}` };
   const { server, port } = await gunicorn(['-k', kind, ...flags, FLASK], { env });
+  onTestFinished(async () => void (await server.stop()));
   expect(await askBesideOneHeldOpen(port)).toEqual({ next: 200, came: 'then' });
-  await server.stop();
 });
