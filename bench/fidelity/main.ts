@@ -273,7 +273,7 @@ function report(plan: Plan, file: RunsFile, versions: Record<string, string>): b
       .join(', '),
     `${Math.min(...cells.map(({ repeats }) => repeats))} repeats of ${file.ms} ms (hello: ${file.ms * HELLO_SHARE} ms), medians; closed loop, direct to the app server; Gunicorn with a connection for each request, Uvicorn on kept ones`,
     `load average when a topology came up: ${Math.min(...file.loads).toFixed(1)} to ${Math.max(...file.loads).toFixed(1)} (the runs themselves make some)`,
-    `cost profile: ${plan.profile === 'default' ? 'the one that ships' : (plan.profile ?? 'measured before each repeat')}`,
+    `cost profile: ${plan.profile === 'default' ? 'the one that ships' : path.basename(plan.profile ?? 'measured before each repeat')}`,
   ];
   writeWhole(path.join(plan.out, 'fidelity.md'), `${reportText(cells, judgements, about)}\n`);
   writeWhole(

@@ -5,11 +5,21 @@ import { descriptorOf } from '../listen/sockets.ts';
 
 type Sendfile = (out: number, from: number, at: BigInt64Array, count: number) => number;
 
-/** Undefined until the first file is sent. */
+/** Undefined until it is first wanted. */
 let sendfile: Sendfile | null | undefined;
 const offset = new BigInt64Array(1);
 
-/** Loads it when the first file is sent, which costs some ms once; null where this system or machine has it not. */
+/** Whether files can be sent so; where this system or machine cannot, they are read and written. */
+export function hasSendfile(): boolean {
+  return loaded() !== null;
+}
+
+/** Loads it when it is first wanted, which costs some ms once; null where it is not to be had. */
+function loaded(): Sendfile | null {
+  if (sendfile === undefined) sendfile = load();
+  return sendfile;
+}
+
 function load(): Sendfile | null {
   if (process.platform !== 'linux') return null;
   try {
@@ -26,9 +36,9 @@ function load(): Sendfile | null {
  * what is wrong with the file or the connection.
  */
 export function moveFile(socket: Socket, fd: number, at: number, count: number): number {
-  if (sendfile === undefined) sendfile = load();
+  const send = loaded();
   const out = descriptorOf(socket);
-  if (!sendfile || out < 0) return 0;
+  if (!send || out < 0) return 0;
   offset[0] = BigInt(at);
-  return Math.max(sendfile(out, fd, offset, count), 0);
+  return Math.max(send(out, fd, offset, count), 0);
 }

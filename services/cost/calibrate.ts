@@ -107,7 +107,7 @@ async function calibrate(argv: readonly string[]): Promise<number> {
         machine: `${model}, ${cpus.length} cores, ${os.type()} ${os.release()}`,
         versions,
         how: `process_time() of the application's process, or the time that passed if that was less, over ${requests} requests from ${CLIENTS} clients, loopback; median, lowest and highest of ${rounds} rounds; Connection: close with Gunicorn, kept alive with Uvicorn`,
-        ...(idleCores === undefined ? {} : { idleCores }),
+        idleCores,
         notes: [`load average before it began: ${busyBefore.toFixed(1)}`, ...values.note],
       },
       figures,

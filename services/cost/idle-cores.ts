@@ -26,24 +26,23 @@ export function idleMeter(): () => number | undefined {
 }
 
 /**
- * Looks every 200 ms how many cores were idle, as a share of `whole`; in the memory that it gives, other threads of the process see it.
+ * Looks every 200 ms how many cores were idle, as a share of `whole`; other threads of the process see it in the word that this gives.
  * With `whole` 0 nobody looks. Where the system does not tell, the cores are idle.
  */
-export function watchIdleCores(whole: number): SharedArrayBuffer {
-  const memory = new SharedArrayBuffer(4);
-  const word = new Int32Array(memory);
+export function watchIdleCores(whole: number): Int32Array {
+  const word = new Int32Array(new SharedArrayBuffer(4));
   word[0] = WHOLE;
-  if (whole === 0) return memory;
+  if (whole === 0) return word;
   const idle = idleMeter();
   setInterval(() => {
     Atomics.store(word, 0, Math.round(Math.min((idle() ?? whole) / whole, 1) * WHOLE));
   }, EVERY_MS).unref();
-  return memory;
+  return word;
 }
 
 /** What share of the whole was idle when last looked at, 0 to 1. */
-export function idleShare(memory: SharedArrayBuffer): number {
-  return Atomics.load(new Int32Array(memory), 0) / WHOLE;
+export function idleShare(word: Int32Array): number {
+  return Atomics.load(word, 0) / WHOLE;
 }
 
 let stat: number | undefined;

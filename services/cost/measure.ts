@@ -73,7 +73,8 @@ export async function measureFigures(plan: MeasurePlan): Promise<Measured> {
       const flask = (await ask('flaskSync')) - sync;
       const idle = idleMeter();
       const gthread = (await ask('flaskGthread')) - flask;
-      idleSamples.push(idle() ?? Number.NaN);
+      const idleCores = idle();
+      if (idleCores !== undefined) idleSamples.push(idleCores);
       const oneCore = (await ask('flaskOneCore')) - flask;
       const bareAsgi = await ask('uvicorn');
       const asyncDef = (await ask('fastapi')) - bareAsgi;
@@ -97,10 +98,9 @@ export async function measureFigures(plan: MeasurePlan): Promise<Measured> {
     samples['fastapi.boot'].push(await bootUs(plan, SERVERS.fastapi));
   }
   const named = Object.entries(samples).map(([name, values]) => [name, figureOf(values)]);
-  const idleCores = figureOf(idleSamples).us;
   return {
     figures: Object.fromEntries(named) as Record<FigureName, Figure>,
-    idleCores: idleCores > 0 ? idleCores : undefined,
+    idleCores: figureOf(idleSamples).us || undefined,
   };
 }
 

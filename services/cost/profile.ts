@@ -39,7 +39,7 @@ export interface CostProfile {
     readonly versions: Readonly<Record<string, string>>;
     readonly how: string;
     /** How many cores were idle while gthread.request was measured; a share of the whole cost is owed where fewer are. */
-    readonly idleCores?: number;
+    readonly idleCores?: number | undefined;
     /** What may be wrong with the figures, such as other programs on the same machine. */
     readonly notes: readonly string[];
   };

@@ -1,6 +1,6 @@
 /**
  * One request of a blocking connection from its first byte to the access log: parse, environ, application, response, errors. What the
- * sync worker calls inside its accept, and a gthread worker on each of its threads. Mirrors handle(), handle_request() and
+ * sync worker calls for each connection, and a gthread worker on each of its threads. Mirrors handle(), handle_request() and
  * handle_error() of Gunicorn's workers, pages and log lines included.
  */
 import { settle } from '../cost/bill.ts';
@@ -25,8 +25,8 @@ export interface WsgiServer {
   readonly settings: GunicornSettings;
   /** Owes what a request costs in Python's server of this class until its response leaves. */
   oweBefore(): void;
-  /** Owes what comes then, while the client takes the response in. */
-  oweAfter(): void;
+  /** Spends what comes then, while the client takes the response in. */
+  spendAfter(): void;
   /** Counts a request; true when its connection must close after it. */
   countRequest(): boolean;
 }
@@ -96,8 +96,7 @@ function run(server: WsgiServer, socket: BlockingSocket, request: WsgiRequest, r
     } finally {
       if (log.wantsAccess) log.access(record(socket, request, environ, response, performance.now() - started));
       result.close?.();
-      server.oweAfter();
-      settle();
+      server.spendAfter();
     }
   } finally {
     try {

@@ -11,6 +11,9 @@ import { systemCalls } from './system-calls.ts';
 
 const EPOLL_CTL_MOD = 3;
 const EPOLLIN = 1;
+// struct epoll_event, which is packed on x86-64 only, as libuv fills it in: what to look for, and the descriptor.
+const event = new Uint32Array(4);
+const FD_AT = process.arch === 'x64' ? 1 : 2;
 
 /** Opens and shuts the way to some listeners. It is first shut once one of them has accepted, for then the loop looks at them. */
 export class AcceptGate {
@@ -30,22 +33,17 @@ export class AcceptGate {
     const [first] = this.#fds;
     if (!control || first === undefined) return;
     this.#epoll ??= epollOf(first);
-    for (const fd of this.#fds) control(this.#epoll, EPOLL_CTL_MOD, fd, epollEvent(isOpen ? EPOLLIN : 0, fd));
+    event[0] = isOpen ? EPOLLIN : 0;
+    for (const fd of this.#fds) {
+      event[FD_AT] = fd;
+      control(this.#epoll, EPOLL_CTL_MOD, fd, event);
+    }
   }
 
   /** The listeners are closed: their descriptors may soon be something else's. */
   remove(): void {
     this.#fds = [];
   }
-}
-
-/** struct epoll_event, which is packed on x86-64 only, as libuv fills it in. */
-function epollEvent(events: number, fd: number): Uint8Array {
-  const event = new Uint8Array(16);
-  const words = new Uint32Array(event.buffer);
-  words[0] = events;
-  words[process.arch === 'x64' ? 1 : 2] = fd;
-  return event;
 }
 
 /** The descriptor of the epoll that looks at another descriptor; -1, which no call takes, if there is none. */

@@ -120,7 +120,7 @@ async function main(): Promise<void> {
       owe('gthread.request', share);
       owe('gthread.busy', 1 - share);
     },
-    oweAfter: () => {},
+    spendAfter: () => {},
   };
   // All threads load the application here; in Python one import serves them all.
   if (index === 0) settleBoot();

@@ -37,7 +37,7 @@ export interface ThreadStart {
   /** Where the main thread leaves what it has used for requests. */
   readonly credit: SharedArrayBuffer;
   /** How idle the machine's cores are, for what handing over the GIL costs. */
-  readonly idle: SharedArrayBuffer;
+  readonly idle: Int32Array;
   readonly queue: ThreadQueueMemory;
   /** The way to the engine of TLS, if there is TLS. */
   readonly tls: EngineLine | null;

@@ -1,9 +1,9 @@
 /**
- * The sync worker: one connection at a time, served inside the accept with blocking calls, then closed. While it is busy it cannot
+ * The sync worker: one connection at a time, accepted, served with blocking calls, closed. While it is busy it cannot
  * accept, send a heartbeat or run a signal handler, and what it has not taken waits in the kernel for any worker that is free.
  * Everything that users see of Gunicorn's default worker follows from that.
  */
-import { owe } from '../cost/bill.ts';
+import { owe, settle } from '../cost/bill.ts';
 import { BlockingSocket } from '../http/blocking-socket.ts';
 import type { EnvironBase } from '../http/environ.ts';
 import { requestRules } from '../http/rules.ts';
@@ -48,7 +48,10 @@ export async function runSync(worker: Worker, app: WsgiApp): Promise<void> {
     log: worker.log,
     settings: worker.settings,
     oweBefore: () => owe('sync.request', 1 - AFTER_RESPONSE),
-    oweAfter: () => owe('sync.request', AFTER_RESPONSE),
+    spendAfter: () => {
+      owe('sync.request', AFTER_RESPONSE);
+      settle();
+    },
     countRequest: () => {
       worker.countRequest();
       // Nothing is kept alive: a client that sends nothing more would hold the whole worker.

@@ -6,7 +6,7 @@ export interface SystemCalls {
   shutdown(fd: number, how: number): number;
   poll(descriptors: Int32Array, count: number, timeoutMs: number): number;
   /** Absent where the system has no epoll. */
-  readonly epollCtl?: (epoll: number, operation: number, fd: number, event: Uint8Array) => number;
+  readonly epollCtl?: (epoll: number, operation: number, fd: number, event: Uint32Array) => number;
 }
 
 function load(): SystemCalls | null {

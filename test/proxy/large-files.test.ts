@@ -5,13 +5,12 @@ import { readFileSync, truncateSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemCalls } from '../../services/workers/system-calls.ts';
+import { hasSendfile } from '../../proxy/http/file-to-socket.ts';
 import { bodyOf, get, type RunningProxy, raw, startProxy, statusOf } from './start-proxy.ts';
 
 const FILES = { 'html/a': randomBytes(9_000_000), 'html/b': randomBytes(7_000_001), 'html/c': randomBytes(60_000) };
 
-const hasSendfile = process.platform === 'linux' && systemCalls !== null;
-if (!hasSendfile)
+if (!hasSendfile())
   console.log('large-files: the count of reads is skipped where there is no sendfile, or no koffi to ask for it');
 
 function digest(bytes: Buffer | string): string {
@@ -98,7 +97,7 @@ describe.each(['on', 'off'])('with sendfile %s', (sendfile) => {
     expect(digest(bodyOf(await get(proxy.port, '/c')))).toBe(digest(FILES['html/c']));
   });
 
-  test.runIf(hasSendfile)('they are read only where they must be', async () => {
+  test.runIf(hasSendfile())('they are read only where they must be', async () => {
     const calls = (): number =>
       Number(/^syscr: (\d+)/m.exec(readFileSync(`/proc/${proxy.process.pid}/io`, 'latin1'))![1]);
     const before = calls();

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { owe, settle, usePythonCost } from '../../services/cost/bill.ts';
 import { figureOf } from '../../services/cost/measure.ts';
-import { FIGURES, pythonCostFactor, readCostProfile } from '../../services/cost/profile.ts';
+import { FIGURES, type FigureName, pythonCostFactor, readCostProfile } from '../../services/cost/profile.ts';
 import { burn, threadCpuMs } from '../../services/gil/python.ts';
 import { ROOT } from './server-process.ts';
 
@@ -34,12 +34,15 @@ describe('the cost of Python', () => {
     return threadCpuMs() - start;
   }
 
-  it('is spent as CPU time, as often as the factor says', () => {
-    process.env['PORTICO_COST_PROFILE'] = profileFile((figures) =>
-      Object.assign(figures['flask.request']!, { us: 20_000 }),
-    );
-    usePythonCost(2);
+  /** From now on this figure costs so many us, the others nothing. */
+  function charge(name: FigureName, us: number, factor: number): void {
+    process.env['PORTICO_COST_PROFILE'] = profileFile((figures) => Object.assign(figures[name]!, { us }));
+    usePythonCost(factor);
     settle();
+  }
+
+  it('is spent as CPU time, as often as the factor says', () => {
+    charge('flask.request', 20_000, 2);
     const spent = cpuOf(() => {
       owe('flask.request');
       settle();
@@ -49,11 +52,7 @@ describe('the cost of Python', () => {
   });
 
   it('counts what the server has used itself, but not what the application asked for', () => {
-    process.env['PORTICO_COST_PROFILE'] = profileFile((figures) =>
-      Object.assign(figures['sync.request']!, { us: 30_000 }),
-    );
-    usePythonCost(1);
-    settle();
+    charge('sync.request', 30_000, 1);
     const own = cpuOf(() => {
       const end = threadCpuMs() + 30;
       while (threadCpuMs() < end);
@@ -72,11 +71,7 @@ describe('the cost of Python', () => {
   });
 
   it("is exact over many small bills: what one went beyond is the next one's", () => {
-    process.env['PORTICO_COST_PROFILE'] = profileFile((figures) =>
-      Object.assign(figures['sync.request']!, { us: 200 }),
-    );
-    usePythonCost(1);
-    settle();
+    charge('sync.request', 200, 1);
     const spent = cpuOf(() => {
       for (let bill = 0; bill < 500; bill++) {
         owe('sync.request');
@@ -88,11 +83,7 @@ describe('the cost of Python', () => {
   });
 
   it('counts what was used beyond one bill for those after it, but no more than a little', () => {
-    process.env['PORTICO_COST_PROFILE'] = profileFile((figures) =>
-      Object.assign(figures['uvicorn.request']!, { us: 20_000 }),
-    );
-    usePythonCost(1);
-    settle();
+    charge('uvicorn.request', 20_000, 1);
     // As a turn does that has read two requests before it answers the first.
     const end = threadCpuMs() + 24;
     while (threadCpuMs() < end);
